@@ -1,0 +1,37 @@
+.DEFAULT_GOAL := help
+SHELL := /usr/bin/env bash
+CARGO ?= cargo
+
+.PHONY: help
+help: ## Show this list
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | column -t -s "$$(printf '\t')"
+
+.PHONY: setup
+setup: ## Install what is missing: Debian packages, pinned npm tools
+	@bash etc/setup.sh
+
+.PHONY: build
+build: setup ## Build the node (release profile)
+	$(CARGO) build --release --bin zkos
+
+.PHONY: dev
+dev: build ## Start a local L1 and the node, print endpoints and the rich account
+	@bash etc/dev.sh
+
+.PHONY: test
+test: setup ## Run every test: Rust units and properties, Solidity, end to end
+	@bash etc/test.sh
+
+.PHONY: bench
+bench: setup ## Measure: transactions per second beside anvil, memory
+	@bash etc/bench.sh
+
+.PHONY: lint
+lint: ## Formatting, clippy, rustdoc
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --workspace --no-deps
+
+.PHONY: l1-state
+l1-state: setup ## Regenerate genesis.json and the local L1's state from etc/l1
+	@bash etc/l1/scripts/generate.sh

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# All tests. Uses cargo-nextest where it is installed, plain cargo test otherwise.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+if cargo nextest --version >/dev/null 2>&1; then
+  cargo nextest run --release --workspace
+else
+  # Tests that start nodes share the machine's ports and cores: one at a time.
+  cargo test --release --workspace --lib --bins --examples
+  cargo test --release --workspace --test '*' -- --test-threads=1
+fi
+cargo test --release --workspace --doc
+
+(cd etc/l1 && ./bin/forge test)
