@@ -1,0 +1,107 @@
+//! Entry points of the node: production and replay of blocks, simulation.
+
+use crate::{
+    BlockExecutor, ExecutionError, StateView, code_cache::CodeCache, flow::Mode,
+    trace::TraceContext,
+};
+use alloy_consensus::transaction::Recovered;
+use revm::inspector::Inspector;
+use zkos_primitives::{BlockContext, ZkTxEnvelope};
+use zksync_os_interface::{
+    error::InvalidTransaction,
+    traits::{AnyBlockContext, EncodedTx},
+    types::TxOutput,
+};
+
+/// reth: `EvmConfig`. Creates executors; clones share a cache of analysed bytecodes.
+#[derive(Debug, Clone, Default)]
+pub struct ZkEvmConfig {
+    verify_signatures: bool,
+    code_cache: CodeCache,
+}
+
+impl ZkEvmConfig {
+    /// Configuration that trusts the given senders, as a node does after recovering them.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Makes execution verify transaction signatures, as the proving run does.
+    #[must_use]
+    pub const fn with_signature_verification(mut self, verify: bool) -> Self {
+        self.verify_signatures = verify;
+        self
+    }
+
+    const fn mode(&self, simulate: bool) -> Mode {
+        Mode { simulate, verify_signatures: self.verify_signatures }
+    }
+
+    /// Starts a block on `state`.
+    ///
+    /// # Errors
+    /// If the context is outside of what the protocol can represent.
+    pub fn block_executor<S: StateView>(
+        &self,
+        context: BlockContext,
+        state: S,
+    ) -> Result<BlockExecutor<S>, ExecutionError> {
+        self.executor_for(&context, state, false)
+    }
+
+    pub(crate) fn executor_for<S: StateView>(
+        &self,
+        context: &impl AnyBlockContext,
+        state: S,
+        simulate: bool,
+    ) -> Result<BlockExecutor<S>, ExecutionError> {
+        BlockExecutor::new(context, state, self.mode(simulate), self.code_cache.clone())
+    }
+
+    /// Executes one transaction in simulation mode: nonce, code and signature of the sender are not
+    /// checked, native has a fixed price, nothing is kept.
+    ///
+    /// # Errors
+    /// The inner error is the rejection of the transaction.
+    pub fn simulate<S: StateView>(
+        &self,
+        context: &BlockContext,
+        tx: &Recovered<ZkTxEnvelope>,
+        state: S,
+    ) -> Result<Result<TxOutput, InvalidTransaction>, ExecutionError> {
+        let mut executor = self.executor_for(context, state, true)?;
+        let result = executor.execute_transaction(tx.inner(), tx.signer())?;
+        Ok(result.cloned())
+    }
+
+    /// [`Self::simulate`] with a revm inspector attached.
+    ///
+    /// # Errors
+    /// As [`Self::simulate`].
+    pub fn simulate_with_inspector<S: StateView, I: Inspector<TraceContext>>(
+        &self,
+        context: &BlockContext,
+        tx: &Recovered<ZkTxEnvelope>,
+        state: S,
+        inspector: &mut I,
+    ) -> Result<Result<TxOutput, InvalidTransaction>, ExecutionError> {
+        let mut executor = self.executor_for(context, state, true)?;
+        let result = executor.inspect_transaction(tx.inner(), tx.signer(), inspector)?;
+        Ok(result.cloned())
+    }
+
+    /// [`Self::simulate`] for a transaction in the encoding of the official interface.
+    ///
+    /// # Errors
+    /// As [`Self::simulate`].
+    pub fn simulate_encoded<S: StateView>(
+        &self,
+        context: &impl AnyBlockContext,
+        tx: &EncodedTx,
+        state: S,
+    ) -> Result<Result<TxOutput, InvalidTransaction>, ExecutionError> {
+        let mut executor = self.executor_for(context, state, true)?;
+        let result = executor.execute_encoded(tx)?;
+        Ok(result.cloned())
+    }
+}
