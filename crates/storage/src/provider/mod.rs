@@ -1,0 +1,133 @@
+//! The provider over the databases.
+
+mod open;
+mod read;
+mod write;
+
+pub use open::Storage;
+
+use crate::{
+    StorageStats,
+    db::DatabaseStats,
+    lock::DirLock,
+    metrics::AppendMetrics,
+    options::StorageOptions,
+    pipeline::{Mode, Pipeline},
+    repository::{RecentBlocks, Repository},
+    state::StateStore,
+    tree::RocksTreeStore,
+    wal::Wal,
+};
+use parking_lot::{Mutex, RwLock};
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    thread::JoinHandle,
+};
+use tokio::sync::{broadcast, watch};
+use zkos_storage_api::{BlockWriter, CanonStateNotification, ProviderError, ProviderResult};
+
+/// All databases of a node behind the traits of `zkos-storage-api`. Cheap to clone.
+///
+/// When the last clone is dropped everything appended is written and the databases are closed; [`Self::shutdown`] does it earlier and reports errors.
+#[derive(Debug, Clone)]
+pub struct BlockchainProvider {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    wal: Arc<Wal>,
+    state: Arc<StateStore>,
+    repository: Arc<Repository>,
+    recent: Arc<RwLock<RecentBlocks>>,
+    tree: Arc<RocksTreeStore>,
+    pipeline: Arc<Pipeline>,
+    /// Serializes `append`.
+    append: Mutex<()>,
+    /// Serializes `set_canonical_head`.
+    set_canonical: Mutex<()>,
+    canonical: Arc<AtomicU64>,
+    canonical_watch: watch::Sender<u64>,
+    safe: watch::Sender<u64>,
+    finalized: watch::Sender<u64>,
+    durable: watch::Receiver<u64>,
+    notifications: broadcast::Sender<CanonStateNotification>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    options: StorageOptions,
+    metrics: AppendMetrics,
+    _lock: DirLock,
+}
+
+impl BlockchainProvider {
+    /// Store of the Merkle tree, on database `tree`.
+    pub fn tree_store(&self) -> Arc<RocksTreeStore> {
+        self.inner.tree.clone()
+    }
+
+    /// Writes everything appended so far, ends the background threads and syncs all databases. Later appends fail with `WriterStopped`; reads go on.
+    ///
+    /// # Errors
+    /// When writing has failed, now or before.
+    pub fn shutdown(&self) -> ProviderResult<()> {
+        self.inner.end(Mode::Drain);
+        self.inner.pipeline.check()?;
+        self.inner.pipeline.stop("storage is shut down");
+        for database in self.inner.databases() {
+            database.sync()?;
+        }
+        Ok(())
+    }
+
+    /// Ends the background threads without writing anything more, as a crash would.
+    #[doc(hidden)]
+    pub fn abandon(&self) {
+        self.inner.end(Mode::Abandon);
+        self.inner.pipeline.stop("storage was abandoned");
+    }
+
+    /// Sizes of all databases and heads.
+    pub fn stats(&self) -> ProviderResult<StorageStats> {
+        let databases = self
+            .inner
+            .databases()
+            .into_iter()
+            .map(|database| database.stats())
+            .collect::<Result<Vec<DatabaseStats>, ProviderError>>()?;
+        Ok(StorageStats { databases, heads: Some(self.heads()) })
+    }
+}
+
+impl Inner {
+    fn databases(&self) -> Vec<&Arc<crate::db::Database>> {
+        let [preimages, values] = self.state.databases();
+        vec![
+            self.wal.database(),
+            preimages,
+            values,
+            self.repository.database(),
+            self.tree.database(),
+        ]
+    }
+
+    /// Ends the threads. A second call finds none.
+    fn end(&self, mode: Mode) {
+        let threads = std::mem::take(&mut *self.threads.lock());
+        if threads.is_empty() {
+            return;
+        }
+        self.pipeline.update(|progress| progress.mode = mode);
+        for thread in threads {
+            let name = thread.thread().name().map(str::to_owned);
+            if thread.join().is_err() {
+                tracing::error!(target: "storage", thread = name, "storage thread panicked");
+                self.pipeline.stop("a storage thread panicked");
+            }
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.end(Mode::Drain);
+    }
+}

@@ -1,0 +1,186 @@
+use super::{BlockchainProvider, Inner};
+use crate::{
+    StorageError, StorageOptions,
+    db::{ChainMarker, DbEnv},
+    flush::Flusher,
+    lock::DirLock,
+    metrics::{AppendMetrics, FlushMetrics, WalMetrics},
+    pipeline::Pipeline,
+    repository::{RecentBlocks, Repository},
+    state::StateStore,
+    tree::RocksTreeStore,
+    wal::{Wal, WalWriter},
+};
+use alloy_primitives::{B256, Keccak256};
+use parking_lot::{Mutex, RwLock};
+use std::{
+    path::Path,
+    sync::{Arc, atomic::AtomicU64},
+};
+use tokio::sync::{broadcast, watch};
+use tracing::{info, warn};
+use zkos_primitives::{BlockHashes, ZkChainSpec};
+use zkos_storage_api::{ProviderError, StorageHeads, genesis_block, genesis_record};
+
+/// Entry to the databases of a data directory.
+#[derive(Debug)]
+pub struct Storage;
+
+impl Storage {
+    /// Opens (creates) all databases under `path`, locked against other processes, and writes block 0 into those that are empty.
+    ///
+    /// The heads say how far each database has come. Blocks from `min(state, repository, wal) + 1` to `wal` are to be executed again from their records and given to
+    /// `append`, which compares them with the log and refills what is behind. `latest` and `pending` are at that minimum until then.
+    ///
+    /// # Errors
+    /// See [`StorageError`]; nothing is changed when the databases belong to another chain or a newer version.
+    pub fn open(
+        path: &Path,
+        spec: &ZkChainSpec,
+        options: StorageOptions,
+    ) -> Result<(BlockchainProvider, StorageHeads), StorageError> {
+        std::fs::create_dir_all(path).map_err(|source| StorageError::Io {
+            action: "create",
+            path: path.to_owned(),
+            source,
+        })?;
+        let lock = DirLock::acquire(path)?;
+        let marker = ChainMarker { chain_id: spec.chain_id(), genesis: genesis_fingerprint(spec) };
+        let env = DbEnv::new(&options);
+        let genesis = genesis_block(spec);
+
+        let wal = Wal::open(&env, path, &marker)?;
+        let state = StateStore::open(&env, path, &marker, spec.genesis_state(), &options)?;
+        let repository = Repository::open(&env, path, &marker, &genesis)?;
+        let tree = RocksTreeStore::open(&env, path, &marker)?;
+
+        let durable = match wal.latest()? {
+            Some(latest) => {
+                // The tail is what a damaged disk loses first.
+                if wal.record(latest)?.is_none() {
+                    return Err(wal
+                        .database()
+                        .corrupt(latest.to_be_bytes(), "the latest record is missing")
+                        .into());
+                }
+                latest
+            }
+            None => {
+                wal.write_group(&[Arc::new(genesis_record(spec))], &mut BlockHashes::default())?;
+                0
+            }
+        };
+        let heads =
+            StorageHeads { wal: durable, state: state.head(), repository: repository.head() };
+        if heads.state > durable || heads.repository > durable {
+            warn!(
+                target: "storage", ?heads,
+                "derived databases are ahead of the block log: blocks above it are compared when they come again"
+            );
+        }
+        let tip = heads.wal.min(heads.state).min(heads.repository);
+        info!(target: "storage", path = %path.display(), ?heads, tip, "databases opened");
+
+        let provider = start(Parts { lock, wal, state, repository, tree, durable, tip, options })?;
+        Ok((provider, heads))
+    }
+}
+
+struct Parts {
+    lock: DirLock,
+    wal: Wal,
+    state: StateStore,
+    repository: Repository,
+    tree: RocksTreeStore,
+    durable: u64,
+    tip: u64,
+    options: StorageOptions,
+}
+
+/// Starts the background threads.
+fn start(parts: Parts) -> Result<BlockchainProvider, StorageError> {
+    let Parts { lock, wal, state, repository, tree, durable, tip, options } = parts;
+    let window = wal.next_window(durable)?;
+    let (wal, state, repository) = (Arc::new(wal), Arc::new(state), Arc::new(repository));
+    let pipeline = Arc::new(Pipeline::new(tip, durable));
+    let recent = Arc::new(RwLock::new(RecentBlocks::new(tip + 1)));
+    let canonical = Arc::new(AtomicU64::new(tip));
+    let (durable_sender, durable_receiver) = watch::channel(durable);
+
+    let writer = WalWriter {
+        wal: wal.clone(),
+        pipeline: pipeline.clone(),
+        durable: durable_sender,
+        window,
+        options: options.clone(),
+        metrics: WalMetrics::default(),
+    };
+    let flusher = Flusher {
+        pipeline: pipeline.clone(),
+        recent: recent.clone(),
+        state: state.clone(),
+        repository: repository.clone(),
+        canonical: canonical.clone(),
+        options: options.clone(),
+        metrics: FlushMetrics::default(),
+    };
+    let inner = Inner {
+        wal,
+        state,
+        repository,
+        recent,
+        tree: Arc::new(tree),
+        pipeline,
+        append: Mutex::new(()),
+        set_canonical: Mutex::new(()),
+        canonical,
+        canonical_watch: watch::channel(tip).0,
+        safe: watch::channel(0).0,
+        finalized: watch::channel(0).0,
+        durable: durable_receiver,
+        notifications: broadcast::channel(options.notification_capacity.max(1)).0,
+        threads: Mutex::new(Vec::with_capacity(2)),
+        options,
+        metrics: AppendMetrics::default(),
+        _lock: lock,
+    };
+    // If the second thread cannot start, dropping `inner` ends the first one.
+    inner.threads.lock().push(spawn("zkos-wal", move || writer.run())?);
+    let flush_thread = spawn("zkos-flush", move || flusher.run())?;
+    inner.threads.lock().push(flush_thread);
+    Ok(BlockchainProvider { inner: Arc::new(inner) })
+}
+
+fn spawn(
+    name: &'static str,
+    body: impl FnOnce() + Send + 'static,
+) -> Result<std::thread::JoinHandle<()>, StorageError> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(body)
+        .map_err(|source| StorageError::Thread { name, source })
+}
+
+/// Keccak-256 over hash, state entries and preimage hashes of block 0. The block hash alone is the same for every chain.
+fn genesis_fingerprint(spec: &ZkChainSpec) -> B256 {
+    let genesis = spec.genesis_state();
+    let mut hasher = Keccak256::new();
+    hasher.update(genesis.block_hash);
+    for (key, value) in &genesis.entries {
+        hasher.update(key);
+        hasher.update(value);
+    }
+    for (hash, _) in &genesis.preimages {
+        hasher.update(hash);
+    }
+    hasher.finalize()
+}
+
+impl From<StorageError> for ProviderError {
+    fn from(error: StorageError) -> Self {
+        match error {
+            StorageError::Provider(error) => error,
+            other => Self::Incompatible(other.to_string()),
+        }
+    }
+}
