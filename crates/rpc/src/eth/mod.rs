@@ -1,0 +1,178 @@
+//! The `eth_` namespace.
+
+mod block;
+mod cache;
+mod call;
+mod estimate;
+mod fees;
+mod filter;
+mod logs;
+mod pubsub;
+mod request;
+mod rpc;
+mod state;
+mod state_view;
+mod transaction;
+
+pub use cache::EthStateCache;
+pub use filter::EthFilter;
+pub use pubsub::EthPubSub;
+
+use crate::{EthApiError, EthResult, RpcNodeCore, RpcShared};
+use std::{fmt, sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
+use zkos_node_core::args::RpcServerArgs;
+
+/// Reads of databases that run at once. They are short; the number only has to keep a flood of requests from filling the blocking pool.
+const MAX_CONCURRENT_READS: usize = 64;
+/// Upper bound of the wait that a caller of `eth_sendRawTransactionSync` may ask for (EIP-7966 leaves it to the node).
+const MAX_SYNC_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Limits of the namespace.
+#[derive(Debug, Clone)]
+pub struct EthConfig {
+    /// Gas of a call when the caller names none, and its upper limit.
+    pub gas_cap: u64,
+    /// Blocks that one log query may span.
+    pub max_blocks_per_filter: u64,
+    /// Logs that one query over several blocks may return.
+    pub max_logs_per_response: usize,
+    /// Unpolled filters are dropped after this time.
+    pub stale_filter_ttl: Duration,
+    /// Default wait of `eth_sendRawTransactionSync`.
+    pub send_raw_transaction_sync_timeout: Duration,
+    /// Factor on the pubdata price while gas is estimated.
+    pub estimate_gas_pubdata_price_factor: f64,
+    /// Calls that may execute at once.
+    pub max_concurrent_calls: usize,
+}
+
+impl From<&RpcServerArgs> for EthConfig {
+    fn from(args: &RpcServerArgs) -> Self {
+        Self {
+            gas_cap: args.gas_cap,
+            max_blocks_per_filter: args.max_blocks_per_filter,
+            max_logs_per_response: args.max_logs_per_response,
+            stale_filter_ttl: args.stale_filter_ttl,
+            send_raw_transaction_sync_timeout: args.send_raw_transaction_sync_timeout,
+            estimate_gas_pubdata_price_factor: args.estimate_gas_pubdata_price_factor,
+            max_concurrent_calls: args.max_concurrent_calls,
+        }
+    }
+}
+
+/// `eth_` over a node. Cheap to clone.
+pub struct EthApi<N: RpcNodeCore> {
+    inner: Arc<EthApiInner<N>>,
+}
+
+struct EthApiInner<N: RpcNodeCore> {
+    node: N,
+    cache: EthStateCache<N::Provider>,
+    config: EthConfig,
+    shared: RpcShared,
+    reads: Arc<Semaphore>,
+    calls: Arc<Semaphore>,
+}
+
+impl<N: RpcNodeCore> Clone for EthApi<N> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone() }
+    }
+}
+
+impl<N: RpcNodeCore> fmt::Debug for EthApi<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EthApi").field("config", &self.inner.config).finish_non_exhaustive()
+    }
+}
+
+impl<N: RpcNodeCore> EthApi<N> {
+    /// The namespace over a node. Spawns the task that keeps the cache warm.
+    pub fn new(node: N, config: EthConfig, shared: RpcShared) -> Self {
+        let cache = EthStateCache::new(node.provider().clone());
+        cache.spawn_warm_up(node.task_executor());
+        Self {
+            inner: Arc::new(EthApiInner {
+                reads: Arc::new(Semaphore::new(MAX_CONCURRENT_READS)),
+                calls: Arc::new(Semaphore::new(config.max_concurrent_calls.max(1))),
+                node,
+                cache,
+                config,
+                shared,
+            }),
+        }
+    }
+
+    /// The node.
+    pub fn node(&self) -> &N {
+        &self.inner.node
+    }
+
+    /// Reads blocks and state.
+    pub fn provider(&self) -> &N::Provider {
+        self.inner.node.provider()
+    }
+
+    /// The pool.
+    pub fn pool(&self) -> &N::Pool {
+        self.inner.node.pool()
+    }
+
+    /// Recent blocks, receipts and contexts.
+    pub fn cache(&self) -> &EthStateCache<N::Provider> {
+        &self.inner.cache
+    }
+
+    /// Limits.
+    pub fn config(&self) -> &EthConfig {
+        &self.inner.config
+    }
+
+    /// What other parts of the node tell.
+    pub fn shared(&self) -> &RpcShared {
+        &self.inner.shared
+    }
+
+    /// Runs a read of the databases on the blocking pool.
+    pub async fn spawn_read<T, E, F>(&self, read: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<EthApiError> + Send + 'static,
+        F: FnOnce(&Self) -> Result<T, E> + Send + 'static,
+    {
+        self.spawn_bounded(self.inner.reads.clone(), read).await
+    }
+
+    /// Runs something that executes transactions on the blocking pool.
+    pub async fn spawn_call<T, E, F>(&self, call: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<EthApiError> + Send + 'static,
+        F: FnOnce(&Self) -> Result<T, E> + Send + 'static,
+    {
+        self.spawn_bounded(self.inner.calls.clone(), call).await
+    }
+
+    async fn spawn_bounded<T, E, F>(&self, semaphore: Arc<Semaphore>, f: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<EthApiError> + Send + 'static,
+        F: FnOnce(&Self) -> Result<T, E> + Send + 'static,
+    {
+        let permit = semaphore.acquire_owned().await.map_err(EthApiError::internal)?;
+        let this = self.clone();
+        let task = self.node().task_executor().spawn_blocking(move || {
+            // Held until the work is done, also when the caller has gone away.
+            let _permit = permit;
+            f(&this)
+        });
+        task.await.map_err(EthApiError::internal)?
+    }
+
+    /// Number of the canonical head. Does not touch a database.
+    pub(crate) fn head_number(&self) -> EthResult<u64> {
+        use zkos_storage_api::BlockNumReader;
+        Ok(self.provider().best_block_number()?)
+    }
+}

@@ -1,0 +1,40 @@
+//! JSON-RPC of the node: `eth_`, `net_`, `web3_`, `txpool_`, `zks_`, raw `debug_` getters, filters and subscriptions, and the server that carries them.
+//!
+//! *What it is for.* Wallets, libraries and explorers talk to the node through it. The namespaces are jsonrpsee traits under reth's names ([`api`]); [`EthApi`] implements
+//! `eth_` over whatever the node offers through [`RpcNodeCore`]; [`RpcBuilder`] puts the namespaces that the user selected into [`RpcModules`], to which plug-ins add their own,
+//! and [`RpcServer`] serves them over HTTP and WebSocket on one port.
+//!
+//! *What it must not do.* It writes nothing but pool transactions. It never recomputes a block hash: the served header carries the logs bloom, the hash is that of the header
+//! with an empty bloom and always comes from storage. It never returns the text of an internal failure to a caller: such causes are logged.
+//!
+//! *How a block comes through it.* Readers see a block once storage has made it canonical. Its notification fills the [`EthStateCache`](eth::EthStateCache) and wakes subscriptions and waiting
+//! `eth_sendRawTransactionSync` calls. A subscriber that lags behind the notifications reads what it missed from the provider, so that nothing is left out. Polled filters
+//! do not depend on notifications at all: they remember the last block they reported and read on from there. Everything that reads the databases or executes runs on the
+//! blocking pool, bounded by two semaphores, one for reads and one for execution, so that calls cannot starve the node.
+
+pub mod api;
+mod builder;
+mod debug;
+mod error;
+pub mod eth;
+mod net;
+mod node;
+pub mod server;
+mod txpool;
+pub mod types;
+mod web3;
+mod zks;
+
+#[cfg(test)]
+mod tests;
+
+pub use builder::{RpcBuilder, RpcContext};
+pub use debug::DebugApi;
+pub use error::{EthApiError, EthFilterError, EthResult, ZksApiError};
+pub use eth::{EthApi, EthFilter, EthPubSub};
+pub use net::NetApi;
+pub use node::{RpcNodeCore, RpcShared};
+pub use server::{RpcModules, RpcServer, RpcServerError, RpcServerHandle};
+pub use txpool::TxPoolApi;
+pub use web3::{Web3Api, client_version};
+pub use zks::{BlockMetadata, ZksApi};

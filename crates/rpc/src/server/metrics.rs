@@ -1,0 +1,138 @@
+use jsonrpsee::{
+    core::{
+        middleware::{Batch, BatchEntry, Notification, RpcServiceT},
+        server::{BatchResponseBuilder, MethodResponse},
+    },
+    types::Request,
+};
+use metrics::{Counter, Histogram, counter, histogram};
+use std::{collections::HashMap, sync::Arc, time::Instant};
+
+/// Label of methods that do not exist, so that callers can't create series.
+const UNKNOWN: &str = "unknown";
+
+/// Measures every call: `rpc_request_duration_seconds` and `rpc_requests_total` by method, `rpc_errors_total` by method and code, also inside batches.
+#[derive(Debug, Clone)]
+pub struct RpcMetricsLayer {
+    methods: Arc<HashMap<&'static str, MethodMetrics>>,
+    unknown: MethodMetrics,
+    max_response: usize,
+}
+
+#[derive(Debug, Clone)]
+struct MethodMetrics {
+    name: &'static str,
+    duration: Histogram,
+    requests: Counter,
+}
+
+impl MethodMetrics {
+    fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            duration: histogram!("rpc_request_duration_seconds", "method" => name),
+            requests: counter!("rpc_requests_total", "method" => name),
+        }
+    }
+
+    fn record(&self, started: Instant, response: &MethodResponse) {
+        self.requests.increment(1);
+        self.duration.record(started.elapsed().as_secs_f64());
+        if let Some(code) = response.as_error_code() {
+            let code = code.to_string();
+            counter!("rpc_errors_total", "method" => self.name, "code" => code).increment(1);
+        }
+    }
+}
+
+impl RpcMetricsLayer {
+    /// A layer for these methods. `max_response` bounds the answer to a batch, bytes.
+    pub fn new(names: impl Iterator<Item = &'static str>, max_response: usize) -> Self {
+        Self {
+            methods: Arc::new(names.map(|name| (name, MethodMetrics::new(name))).collect()),
+            unknown: MethodMetrics::new(UNKNOWN),
+            max_response,
+        }
+    }
+}
+
+impl<S> tower::Layer<S> for RpcMetricsLayer {
+    type Service = RpcMetricsService<S>;
+
+    fn layer(&self, service: S) -> Self::Service {
+        RpcMetricsService { service, layer: self.clone() }
+    }
+}
+
+/// Service of [`RpcMetricsLayer`].
+#[derive(Debug, Clone)]
+pub struct RpcMetricsService<S> {
+    service: S,
+    layer: RpcMetricsLayer,
+}
+
+impl<S> RpcServiceT for RpcMetricsService<S>
+where
+    S: RpcServiceT<
+            MethodResponse = MethodResponse,
+            NotificationResponse = MethodResponse,
+            BatchResponse = MethodResponse,
+        > + Send
+        + Sync
+        + Clone
+        + 'static,
+{
+    type MethodResponse = MethodResponse;
+    type NotificationResponse = MethodResponse;
+    type BatchResponse = MethodResponse;
+
+    fn call<'a>(&self, request: Request<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
+        let service = self.service.clone();
+        let metrics = self.layer.methods.get(request.method_name()).unwrap_or(&self.layer.unknown);
+        let metrics = metrics.clone();
+        async move {
+            let started = Instant::now();
+            let response = service.call(request).await;
+            metrics.record(started, &response);
+            response
+        }
+    }
+
+    // The service below answers batches without coming back here, so the entries are called one by one.
+    fn batch<'a>(&self, batch: Batch<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
+        let this = self.clone();
+        async move {
+            let mut responses = BatchResponseBuilder::new_with_limit(this.layer.max_response);
+            let mut got_notification = false;
+            for entry in batch {
+                let response = match entry {
+                    Ok(BatchEntry::Call(request)) => this.call(request).await,
+                    Ok(BatchEntry::Notification(notification)) => {
+                        got_notification = true;
+                        this.notification(notification).await;
+                        continue;
+                    }
+                    Err(error) => {
+                        let (error, id) = error.into_parts();
+                        MethodResponse::error(id, error)
+                    }
+                };
+                if let Err(too_big) = responses.append(response) {
+                    return too_big;
+                }
+            }
+            if responses.is_empty() && got_notification {
+                return MethodResponse::notification();
+            }
+            MethodResponse::from_batch(responses.finish())
+        }
+    }
+
+    fn notification<'a>(
+        &self,
+        notification: Notification<'a>,
+    ) -> impl Future<Output = MethodResponse> + Send + 'a {
+        let service = self.service.clone();
+        async move { service.notification(notification).await }
+    }
+}

@@ -1,0 +1,177 @@
+//! The server: module selection, transport, limits, metrics.
+
+mod id;
+mod metrics;
+mod modules;
+
+pub use metrics::{RpcMetricsLayer, RpcMetricsService};
+pub use modules::RpcModules;
+
+use http::{HeaderName, HeaderValue, Method};
+use id::HexIdProvider;
+pub(crate) use id::random_id;
+use jsonrpsee::{
+    core::{RegisterMethodError, middleware::RpcServiceBuilder},
+    server::{BatchRequestConfig, PingConfig, ServerBuilder, ServerConfig, ServerHandle},
+};
+use std::net::SocketAddr;
+use tower_http::cors::{AllowOrigin, Any, CorsLayer};
+use tracing::info;
+use zkos_node_core::args::RpcServerArgs;
+
+/// Subscriptions on one connection.
+const MAX_SUBSCRIPTIONS_PER_CONNECTION: u32 = 1024;
+/// Messages that wait for a slow WebSocket client before its subscriptions have to wait.
+const MESSAGE_BUFFER_CAPACITY: u32 = 256;
+const MEGABYTE: u32 = 1024 * 1024;
+
+/// Why the server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum RpcServerError {
+    /// The address can't be bound.
+    #[error("can't listen for rpc on {address}, is another node running: {source}")]
+    Bind {
+        /// Configured address.
+        address: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// Two modules register the same method.
+    #[error(transparent)]
+    Method(#[from] RegisterMethodError),
+    /// A CORS origin is not a valid header value.
+    #[error("invalid cors origin `{0}`")]
+    CorsOrigin(String),
+}
+
+/// Starts servers.
+#[derive(Debug, Clone, Copy)]
+pub struct RpcServer;
+
+impl RpcServer {
+    /// Serves modules over HTTP and WebSocket on one port until the handle is stopped.
+    ///
+    /// # Errors
+    /// When the address can't be bound or the configuration is wrong.
+    pub async fn start(
+        args: &RpcServerArgs,
+        modules: RpcModules,
+    ) -> Result<RpcServerHandle, RpcServerError> {
+        let methods = modules.into_methods()?;
+        let config = ServerConfig::builder()
+            .max_request_body_size(args.max_request_size.saturating_mul(MEGABYTE))
+            .max_response_body_size(args.max_response_size.saturating_mul(MEGABYTE))
+            .max_connections(args.max_connections)
+            .max_subscriptions_per_connection(MAX_SUBSCRIPTIONS_PER_CONNECTION)
+            .set_batch_request_config(BatchRequestConfig::Limit(args.max_batch_entries))
+            .set_message_buffer_capacity(MESSAGE_BUFFER_CAPACITY)
+            .set_id_provider(HexIdProvider)
+            .enable_ws_ping(PingConfig::new())
+            .build();
+        let max_response = args.max_response_size.saturating_mul(MEGABYTE) as usize;
+        let metrics = RpcMetricsLayer::new(methods.method_names(), max_response);
+        let cors = cors_layer(&args.http_corsdomain)?;
+        let address = args.socket_addr();
+        let bind = |source| RpcServerError::Bind { address, source };
+        let server = ServerBuilder::with_config(config)
+            .set_http_middleware(tower::ServiceBuilder::new().option_layer(cors))
+            .set_rpc_middleware(RpcServiceBuilder::new().layer(metrics))
+            .build(address)
+            .await
+            .map_err(bind)?;
+        let local_addr = server.local_addr().map_err(bind)?;
+        let handle = server.start(methods);
+        info!(target: "rpc", address = %local_addr, api = %args.http_api, "rpc server started");
+        Ok(RpcServerHandle { local_addr, handle })
+    }
+}
+
+/// A running server. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct RpcServerHandle {
+    local_addr: SocketAddr,
+    handle: ServerHandle,
+}
+
+impl RpcServerHandle {
+    /// Address that was bound.
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// URL for HTTP clients on this machine.
+    pub fn http_url(&self) -> String {
+        format!("http://{}", reachable(self.local_addr))
+    }
+
+    /// URL for WebSocket clients on this machine.
+    pub fn ws_url(&self) -> String {
+        format!("ws://{}", reachable(self.local_addr))
+    }
+
+    /// Stops accepting connections and ends those that exist after their running calls.
+    pub fn stop(&self) {
+        // An error says that it has stopped before.
+        let _ = self.handle.stop();
+    }
+
+    /// Waits until the server has stopped.
+    pub async fn stopped(self) {
+        self.handle.stopped().await;
+    }
+}
+
+/// The loopback form of a wildcard address.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
+}
+
+fn cors_layer(domains: &str) -> Result<Option<CorsLayer>, RpcServerError> {
+    let layer = CorsLayer::new()
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers([HeaderName::from_static("content-type")]);
+    match domains.trim() {
+        "" | "none" => Ok(None),
+        "*" => Ok(Some(layer.allow_origin(Any))),
+        list => {
+            let origins: Result<Vec<_>, _> = list
+                .split(',')
+                .map(str::trim)
+                .map(|origin| {
+                    // A wildcard beside other origins is a mistake that would open the node.
+                    match HeaderValue::from_str(origin) {
+                        Ok(value) if origin != "*" => Ok(value),
+                        _ => Err(RpcServerError::CorsOrigin(origin.to_owned())),
+                    }
+                })
+                .collect();
+            Ok(Some(layer.allow_origin(AllowOrigin::list(origins?))))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cors() {
+        assert!(cors_layer("").unwrap().is_none());
+        assert!(cors_layer("*").unwrap().is_some());
+        assert!(cors_layer("http://a.example, http://b.example").unwrap().is_some());
+        assert!(cors_layer("http://a.example,*").is_err());
+        assert!(cors_layer("bad\norigin").is_err());
+    }
+
+    #[test]
+    fn wildcard_addresses_are_reached_by_loopback() {
+        assert_eq!(reachable("0.0.0.0:5".parse().unwrap()), "127.0.0.1:5".parse().unwrap());
+        assert_eq!(reachable("[::]:5".parse().unwrap()), "[::1]:5".parse().unwrap());
+    }
+}
