@@ -1,0 +1,152 @@
+//! The command line and the layers below it.
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use eyre::WrapErr;
+use std::{ffi::OsString, path::PathBuf};
+use zkos_node_core::{
+    NodeConfig,
+    args::{ChainArgs, L1Args, SecretKey},
+    config::{EffectiveValue, Layers},
+};
+
+/// A node for ZKsync OS chains
+#[derive(Debug, Parser)]
+#[command(name = "zkos", version, about)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a node; the default when no command is given
+    Node(Box<NodeCommand>),
+    /// Print the effective configuration of `node` and where each value came from
+    Config(Box<NodeCommand>),
+    /// Deposit ether from L1 to L2
+    Deposit(DepositCommand),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct NodeCommand {
+    #[command(flatten)]
+    pub(crate) config: NodeConfig,
+    #[command(flatten)]
+    pub(crate) files: FileArgs,
+}
+
+/// Where else configuration comes from.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Configuration files")]
+pub(crate) struct FileArgs {
+    /// TOML file with options; also named by the variable ZKOS_CONFIG
+    #[arg(long = "config", value_name = "FILE")]
+    pub(crate) config_file: Option<PathBuf>,
+    /// Directory that zkstack wrote for the chain; also named by general_zkstack_cli_config_dir
+    #[arg(long = "zkstack-dir", value_name = "DIR")]
+    pub(crate) zkstack_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DepositCommand {
+    /// Amount, wei
+    #[arg(long, value_name = "WEI", default_value = "100000000000000000000")]
+    pub(crate) amount: alloy_primitives::U256,
+    /// Receives the amount on L2; default: the depositor
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) to: Option<alloy_primitives::Address>,
+    /// Key of the depositor on L1; default: the rich account of the shipped local L1
+    #[arg(long = "private-key", value_name = "KEY")]
+    pub(crate) private_key: Option<SecretKey>,
+    #[command(flatten)]
+    pub(crate) chain: ChainArgs,
+    #[command(flatten)]
+    pub(crate) l1: L1Args,
+    #[command(flatten)]
+    pub(crate) files: FileArgs,
+}
+
+/// A parsed command line with what `config` prints and what deserves a warning.
+#[derive(Debug)]
+pub(crate) struct Parsed {
+    pub(crate) cli: Cli,
+    pub(crate) effective: Vec<EffectiveValue>,
+    pub(crate) suspicious_variables: Vec<String>,
+}
+
+/// Parses arguments and merges environment and files below them. Ends the process for `--help`, `--version` and wrong usage, as clap does.
+pub(crate) fn parse(
+    argv: impl IntoIterator<Item = OsString>,
+    vars: impl IntoIterator<Item = (String, String)>,
+) -> eyre::Result<Parsed> {
+    let argv = with_default_command(argv.into_iter().collect());
+    let command = Cli::command();
+    let matches = command.clone().get_matches_from(&argv);
+    let Some((name, sub_matches)) = matches.subcommand() else {
+        // clap has already refused a command line without a command.
+        eyre::bail!("no command given");
+    };
+    let sub_command =
+        command.find_subcommand(name).ok_or_else(|| eyre::eyre!("unknown command {name}"))?;
+
+    let files = FileArgs::from_arg_matches(sub_matches)?;
+    let mut layers = Layers::new(vars, files.config_file, files.zkstack_dir);
+    let extra = layers.arguments(sub_command, sub_matches).wrap_err("configuration")?;
+    let position = argv.iter().position(|arg| arg == name).map_or(argv.len(), |index| index + 1);
+    let merged: Vec<OsString> = argv[..position]
+        .iter()
+        .cloned()
+        .chain(extra)
+        .chain(argv[position..].iter().cloned())
+        .collect();
+    let matches = command.clone().get_matches_from(merged);
+    let effective = matches
+        .subcommand()
+        .map(|(_, sub_matches)| layers.effective(sub_command, sub_matches))
+        .unwrap_or_default();
+    let suspicious_variables = layers.suspicious_variables(sub_command);
+    Ok(Parsed { cli: Cli::from_arg_matches(&matches)?, effective, suspicious_variables })
+}
+
+/// `zkos` and `zkos --flag` mean `zkos node ..`.
+fn with_default_command(mut argv: Vec<OsString>) -> Vec<OsString> {
+    let general = ["-h", "--help", "-V", "--version", "help"];
+    let first = argv.get(1).map(|arg| arg.to_string_lossy().into_owned());
+    let is_flag =
+        first.as_deref().is_none_or(|arg| arg.starts_with('-') && !general.contains(&arg));
+    if is_flag {
+        argv.insert(1.min(argv.len()), "node".into());
+    }
+    argv
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(argv: &[&str]) -> Parsed {
+        parse(argv.iter().map(Into::into), []).unwrap()
+    }
+
+    #[test]
+    fn node_is_the_default_command() {
+        assert!(matches!(parsed(&["zkos"]).cli.command, Command::Node(_)));
+        let Command::Node(node) = parsed(&["zkos", "--http.port=7"]).cli.command else { panic!() };
+        assert_eq!(node.config.rpc.http_port, 7);
+    }
+
+    #[test]
+    fn environment_reaches_every_command() {
+        let vars = [("general_l1_rpc_url".to_owned(), "http://l1:1".to_owned())];
+        let argv = ["zkos", "deposit", "--amount=5"].map(Into::into);
+        let parsed = parse(argv, vars).unwrap();
+        let Command::Deposit(deposit) = parsed.cli.command else { panic!() };
+        assert_eq!(deposit.l1.rpc_url.to_string(), "http://l1:1");
+        assert_eq!(deposit.amount.to_string(), "5");
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}
