@@ -22,6 +22,10 @@ dev: build ## Start a local L1 and the node, print endpoints and the rich accoun
 test: setup ## Run every test: Rust units and properties, Solidity, end to end
 	@bash etc/test.sh
 
+.PHONY: test-heavy
+test-heavy: setup ## Run the vectors that need much gas or memory, too
+	$(CARGO) test --release --workspace --test vectors -- --ignored
+
 .PHONY: bench
 bench: setup ## Measure: transactions per second beside anvil, memory
 	@bash etc/bench.sh
