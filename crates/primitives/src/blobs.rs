@@ -4,15 +4,23 @@
 //! the data in chunks of 31 bytes behind a zero byte each; it runs through the field elements of
 //! all blobs, the last one padded with zeros.
 
-use alloy_eips::eip4844::{AsCkzg, BYTES_PER_BLOB, FIELD_ELEMENTS_PER_BLOB, c_kzg};
+use alloy_eips::eip4844::{
+    AsCkzg, BYTES_PER_BLOB, BlobTransactionSidecar, Bytes48, FIELD_ELEMENTS_PER_BLOB, c_kzg,
+    kzg_to_versioned_hash,
+};
 pub use alloy_eips::{
-    eip4844::{Blob, BlobTransactionSidecar},
-    eip7594::BlobTransactionSidecarEip7594,
+    eip4844::Blob,
+    eip7594::{BlobTransactionSidecarEip7594, BlobTransactionSidecarVariant},
 };
 use alloy_primitives::B256;
+use core::fmt;
 
 /// Most blobs the proving program accepts for one batch.
 pub const MAX_BLOBS: usize = 9;
+/// Most blobs that one transaction may carry on Ethereum, by [EIP-7594].
+///
+/// [EIP-7594]: https://eips.ethereum.org/EIPS/eip-7594
+pub const MAX_BLOBS_PER_TX: usize = 6;
 /// Data bytes in a field element.
 const BYTES_PER_ELEMENT: usize = 31;
 
@@ -32,7 +40,7 @@ pub enum BlobError {
     Malformed(&'static str),
     /// The KZG library refused.
     #[error("kzg computation failed: {0}")]
-    Kzg(String),
+    Kzg(#[from] c_kzg::Error),
 }
 
 /// Number of blobs that pubdata of `len` bytes takes.
@@ -84,43 +92,145 @@ pub fn decode_blobs(blobs: &[Blob]) -> Result<Vec<u8>, BlobError> {
     Ok(pubdata)
 }
 
-/// The trusted setup of Ethereum, without the tables that speed up cell proofs: they cost 100 MB and a second of start-up, and a batch has a handful of blobs.
+/// Form of the KZG proofs that a transaction carries beside its blobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SidecarForm {
+    /// One proof per blob: networks before the Osaka fork ([EIP-4844]).
+    ///
+    /// [EIP-4844]: https://eips.ethereum.org/EIPS/eip-4844
+    Eip4844,
+    /// 128 cell proofs per blob: networks since the Osaka fork ([EIP-7594]).
+    ///
+    /// [EIP-7594]: https://eips.ethereum.org/EIPS/eip-7594
+    Eip7594,
+}
+
+impl SidecarForm {
+    /// Form of a sidecar.
+    pub const fn of(sidecar: &BlobTransactionSidecarVariant) -> Self {
+        match sidecar {
+            BlobTransactionSidecarVariant::Eip4844(_) => Self::Eip4844,
+            BlobTransactionSidecarVariant::Eip7594(_) => Self::Eip7594,
+        }
+    }
+
+    /// The other one.
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Eip4844 => Self::Eip7594,
+            Self::Eip7594 => Self::Eip4844,
+        }
+    }
+}
+
+impl fmt::Display for SidecarForm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Eip4844 => "EIP-4844",
+            Self::Eip7594 => "EIP-7594",
+        })
+    }
+}
+
+/// Blobs with the commitments to them. Commitments and proofs take tens to hundreds of
+/// milliseconds per blob: make them where that may block.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CommittedBlobs {
+    blobs: Vec<Blob>,
+    commitments: Vec<Bytes48>,
+}
+
+impl CommittedBlobs {
+    /// Lays `pubdata` out in blobs and commits to them.
+    pub fn new(pubdata: &[u8]) -> Result<Self, BlobError> {
+        let blobs = encode_blobs(pubdata)?;
+        let commitments = kzg_commitments(&blobs)?;
+        Ok(Self { blobs, commitments })
+    }
+
+    /// The blobs.
+    pub fn blobs(&self) -> &[Blob] {
+        &self.blobs
+    }
+
+    /// KZG commitments, one per blob.
+    pub fn commitments(&self) -> &[Bytes48] {
+        &self.commitments
+    }
+
+    /// Versioned hashes of the blobs, as `BLOBHASH` shows them on L1.
+    pub fn versioned_hashes(&self) -> Vec<B256> {
+        versioned_hashes(&self.commitments)
+    }
+
+    /// Adds proofs: what a blob transaction carries.
+    pub fn into_sidecar(
+        self,
+        form: SidecarForm,
+    ) -> Result<BlobTransactionSidecarVariant, BlobError> {
+        let Self { blobs, commitments } = self;
+        let settings = kzg_settings();
+        Ok(match form {
+            SidecarForm::Eip4844 => {
+                let mut proofs = Vec::with_capacity(blobs.len());
+                for (blob, commitment) in blobs.iter().zip(&commitments) {
+                    let proof =
+                        settings.compute_blob_kzg_proof(blob.as_ckzg(), commitment.as_ckzg())?;
+                    proofs.push(Bytes48::from(proof.to_bytes().into_inner()));
+                }
+                BlobTransactionSidecar { blobs, commitments, proofs }.into()
+            }
+            SidecarForm::Eip7594 => {
+                let mut proofs = Vec::new();
+                for blob in &blobs {
+                    let (_cells, of_blob) =
+                        settings.compute_cells_and_kzg_proofs(blob.as_ckzg())?;
+                    proofs.extend(
+                        of_blob.iter().map(|proof| Bytes48::from(proof.to_bytes().into_inner())),
+                    );
+                }
+                BlobTransactionSidecarEip7594::new(blobs, commitments, proofs).into()
+            }
+        })
+    }
+}
+
+impl fmt::Debug for CommittedBlobs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the blobs: 128 KiB each.
+        f.debug_struct("CommittedBlobs")
+            .field("commitments", &self.commitments)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The same blobs and commitments with proofs of another form.
+pub fn convert_sidecar(
+    sidecar: &BlobTransactionSidecarVariant,
+    form: SidecarForm,
+) -> Result<BlobTransactionSidecarVariant, BlobError> {
+    CommittedBlobs { blobs: sidecar.blobs().to_vec(), commitments: sidecar.commitments().to_vec() }
+        .into_sidecar(form)
+}
+
+/// The trusted setup of Ethereum, without the tables that speed up cell proofs: they cost 100 MB
+/// and a second of start-up, and a batch has a handful of blobs.
 fn kzg_settings() -> &'static c_kzg::KzgSettings {
     c_kzg::ethereum_kzg_settings(0)
 }
 
-/// Sidecar with blob proofs (EIP-4844).
-pub fn sidecar_eip4844(blobs: Vec<Blob>) -> Result<BlobTransactionSidecar, BlobError> {
-    BlobTransactionSidecar::try_from_blobs_with_settings(blobs, kzg_settings())
-        .map_err(|error| BlobError::Kzg(error.to_string()))
-}
-
-/// Sidecar with cell proofs (EIP-7594).
-pub fn sidecar_eip7594(blobs: Vec<Blob>) -> Result<BlobTransactionSidecarEip7594, BlobError> {
-    BlobTransactionSidecarEip7594::try_from_blobs_with_settings(blobs, kzg_settings())
-        .map_err(|error| BlobError::Kzg(error.to_string()))
-}
-
 /// KZG commitments of blobs.
-pub fn kzg_commitments(blobs: &[Blob]) -> Result<Vec<[u8; 48]>, BlobError> {
+pub fn kzg_commitments(blobs: &[Blob]) -> Result<Vec<Bytes48>, BlobError> {
     let settings = kzg_settings();
-    Blob::slice_as_ckzg(blobs)
-        .iter()
-        .map(|blob| {
-            settings
-                .blob_to_kzg_commitment(blob)
-                .map(|commitment| commitment.to_bytes().into_inner())
-                .map_err(|error| BlobError::Kzg(error.to_string()))
-        })
-        .collect()
+    let commit = |blob: &c_kzg::Blob| -> Result<Bytes48, BlobError> {
+        Ok(Bytes48::from(settings.blob_to_kzg_commitment(blob)?.to_bytes().into_inner()))
+    };
+    Blob::slice_as_ckzg(blobs).iter().map(commit).collect()
 }
 
-/// Versioned hashes of blobs, as `BLOBHASH` shows them on L1.
-pub fn versioned_hashes(blobs: &[Blob]) -> Result<Vec<B256>, BlobError> {
-    Ok(kzg_commitments(blobs)?
-        .iter()
-        .map(|commitment| alloy_eips::eip4844::kzg_to_versioned_hash(commitment))
-        .collect())
+/// Versioned hashes of KZG commitments.
+pub fn versioned_hashes(commitments: &[Bytes48]) -> Vec<B256> {
+    commitments.iter().map(|commitment| kzg_to_versioned_hash(commitment.as_slice())).collect()
 }
 
 #[cfg(test)]
@@ -135,21 +245,20 @@ mod tests {
     fn kzg() {
         known_commitments();
         empty_pubdata_is_one_blob_with_a_header();
-        sidecars_agree_with_the_hashes();
-        cell_proofs_agree_with_the_hashes();
+        sidecars_are_valid_and_convert();
     }
 
     fn known_commitments() {
         let pubdata: Vec<u8> = (0..64).collect();
-        let blobs = encode_blobs(&pubdata).unwrap();
+        let blobs = CommittedBlobs::new(&pubdata).unwrap();
         assert_eq!(
-            kzg_commitments(&blobs).unwrap(),
+            blobs.commitments(),
             [hex!(
                 "afae50118a2c58f9facb34bf9b9ff4d983ce2dcd7ef7374abf7e3e5308f792c296204278d08322ce660448e8f337d624"
             )]
         );
         assert_eq!(
-            versioned_hashes(&blobs).unwrap(),
+            blobs.versioned_hashes(),
             [b256!("018fbac8a17fa4d1d113e5ba34291f0e10dbc8b6e319cb384da283b3ec2aa832")]
         );
         let (commitment, input) =
@@ -161,10 +270,20 @@ mod tests {
         assert_eq!(input.as_ref(), [0u8; 32]);
 
         let pubdata: Vec<u8> = (0..130_000usize).map(|i| (7 * i + 3) as u8).collect();
-        let blobs = encode_blobs(&pubdata).unwrap();
-        assert_eq!(blobs.len(), 2);
+        let blobs = CommittedBlobs::new(&pubdata).unwrap();
         assert_eq!(
-            versioned_hashes(&blobs).unwrap(),
+            blobs.commitments(),
+            [
+                hex!(
+                    "b2880870e97b12e881eefac5fb38debd570058b92ddc4504cf889ccc6b1433c2610f90fe91c1070e0423b496dd53b224"
+                ),
+                hex!(
+                    "b165db2258ec6ff45777882f264e52e475e0cf3bfe68e34c159e82a693accf6ec69b9f8b3fc9ea3a229f189b663b7d03"
+                ),
+            ]
+        );
+        assert_eq!(
+            blobs.versioned_hashes(),
             [
                 b256!("01d94d82e7df6e58b093e09fa4a6bd8806a1eec94e6e98643c5d3018abac80a6"),
                 b256!("01fb80b361c054f6975318f0cf20f1a8ffbdc15de74ed7dc1698eab2085b357e"),
@@ -177,32 +296,39 @@ mod tests {
             b256!("4b956918ceb563ce5e77e44a0e296f5a760290795a7b07e1bc6b851f6c704ccf")
         );
         assert_eq!(input.as_ref(), [0u8; 64]);
-        assert_eq!(decode_blobs(&blobs).unwrap(), pubdata);
+        assert_eq!(decode_blobs(blobs.blobs()).unwrap(), pubdata);
     }
 
     fn empty_pubdata_is_one_blob_with_a_header() {
-        let blobs = encode_blobs(&[]).unwrap();
+        let blobs = CommittedBlobs::new(&[]).unwrap();
         assert_eq!(
-            versioned_hashes(&blobs).unwrap(),
+            blobs.versioned_hashes(),
             [b256!("010657f37554c781402a22917dee2f75def7ab966d7b770905398eba3c444014")]
         );
-        assert_eq!(decode_blobs(&blobs).unwrap(), Vec::<u8>::new());
+        assert_eq!(decode_blobs(blobs.blobs()).unwrap(), Vec::<u8>::new());
     }
 
-    fn sidecars_agree_with_the_hashes() {
-        let blobs = encode_blobs(b"pubdata").unwrap();
-        let expected = versioned_hashes(&blobs).unwrap();
-        let sidecar = sidecar_eip4844(blobs).unwrap();
-        assert_eq!(sidecar.versioned_hashes().collect::<Vec<_>>(), expected);
-        sidecar.validate(&expected, kzg_settings()).unwrap();
-    }
-
-    fn cell_proofs_agree_with_the_hashes() {
-        let blobs = encode_blobs(b"pubdata").unwrap();
-        let expected = versioned_hashes(&blobs).unwrap();
-        let sidecar = sidecar_eip7594(blobs).unwrap();
-        assert_eq!(sidecar.versioned_hashes().collect::<Vec<_>>(), expected);
-        assert_eq!(sidecar.cell_proofs.len(), 128);
+    /// Both forms pass the checks of a node, and each is made of the other.
+    fn sidecars_are_valid_and_convert() {
+        let pubdata = vec![0x5a; blob_capacity(1) + 1];
+        let blobs = CommittedBlobs::new(&pubdata).unwrap();
+        let expected = blobs.versioned_hashes();
+        let legacy = blobs.clone().into_sidecar(SidecarForm::Eip4844).unwrap();
+        let cells = blobs.into_sidecar(SidecarForm::Eip7594).unwrap();
+        for (sidecar, form, proofs) in
+            [(&legacy, SidecarForm::Eip4844, 2), (&cells, SidecarForm::Eip7594, 2 * 128)]
+        {
+            assert_eq!(SidecarForm::of(sidecar), form);
+            assert_eq!(sidecar.versioned_hashes().collect::<Vec<_>>(), expected);
+            sidecar.validate(&expected, kzg_settings()).unwrap();
+            let count = match sidecar {
+                BlobTransactionSidecarVariant::Eip4844(sidecar) => sidecar.proofs.len(),
+                BlobTransactionSidecarVariant::Eip7594(sidecar) => sidecar.cell_proofs.len(),
+            };
+            assert_eq!(count, proofs);
+        }
+        assert_eq!(convert_sidecar(&legacy, SidecarForm::Eip4844.other()).unwrap(), cells);
+        assert_eq!(convert_sidecar(&cells, SidecarForm::Eip7594.other()).unwrap(), legacy);
     }
 
     #[test]

@@ -68,6 +68,10 @@ pub enum BatchCalldataError {
     OutOfRange(&'static str),
 }
 
+/// Place of the number of batches in commit data: behind the version byte, nine words of the previous batch and the
+/// offset of the list.
+const COUNT_AT: usize = 1 + 10 * 32;
+
 /// Commit data: version byte, stored info of the previous batch, the new batch as a list of one.
 pub fn encode_commit_data(previous: &StoredBatchInfo, batch: &CommitBatchInfo) -> Vec<u8> {
     let params = (StoredBatch::from(previous), vec![CommitBatch::from(batch)]);
@@ -81,6 +85,12 @@ pub fn decode_commit_data(
     match data.first() {
         Some(&COMMIT_ENCODING_VERSION) => {}
         other => return Err(BatchCalldataError::Version(other.copied())),
+    }
+    // Looked at first: the elements of a list may share their bytes, so that decoding many of them would take memory
+    // without proportion to the data.
+    let count = data.get(COUNT_AT..COUNT_AT + 32).map(U256::from_be_slice);
+    if let Some(count) = count.filter(|count| *count != U256::ONE) {
+        return Err(BatchCalldataError::BatchCount(count.saturating_to()));
     }
     let (previous, batches) = <(StoredBatch, Vec<CommitBatch>)>::abi_decode_params(&data[1..])
         .map_err(|error| BatchCalldataError::Abi(error.to_string()))?;

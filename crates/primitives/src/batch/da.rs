@@ -1,6 +1,6 @@
 //! Data availability: modes, commitment schemes, and the commitments themselves.
 
-use crate::blobs::{self, BlobError};
+use crate::blobs::{BlobError, CommittedBlobs, MAX_BLOBS_PER_TX, blob_capacity};
 use alloy_primitives::{B256, Bytes, keccak256};
 use alloy_rlp::{BufMut, Decodable, Encodable};
 use serde::{Deserialize, Serialize};
@@ -30,6 +30,18 @@ impl PubdataMode {
                 DaCommitmentScheme::BlobsAndPubdataKeccak256
             }
             Self::Validium => DaCommitmentScheme::EmptyNoDa,
+        }
+    }
+
+    /// Most bytes of pubdata that L1 takes for one batch; none if it takes no pubdata at all.
+    ///
+    /// Blobs: what one transaction may carry. Calldata: what the validator on L1 accepts, so that the
+    /// transaction also stays below the 128 KiB that nodes forward.
+    pub const fn max_pubdata(self) -> Option<usize> {
+        match self {
+            Self::Blobs => Some(blob_capacity(MAX_BLOBS_PER_TX)),
+            Self::Calldata | Self::RelayedL2Calldata => Some(126_976),
+            Self::Validium => None,
         }
     }
 
@@ -134,7 +146,7 @@ pub enum DaError {
 ///
 /// For blobs the input is one zero word per blob, which tells L1 to take the hash of the blob that
 /// the same transaction carries. Computing it takes a KZG commitment per blob; a caller that needs
-/// the blobs too should build the sidecar first and use [`da_commitment_of_blobs`].
+/// the blobs too should make [`CommittedBlobs`] itself and use [`da_commitment_of_blobs`].
 pub fn da_commitment(scheme: DaCommitmentScheme, pubdata: &[u8]) -> Result<(B256, Bytes), DaError> {
     match scheme {
         DaCommitmentScheme::EmptyNoDa => Ok((B256::ZERO, Bytes::from(vec![0u8; 32]))),
@@ -154,8 +166,7 @@ pub fn da_commitment(scheme: DaCommitmentScheme, pubdata: &[u8]) -> Result<(B256
             Ok((commitment, input.into()))
         }
         DaCommitmentScheme::BlobsZksyncOs => {
-            let hashes = blobs::versioned_hashes(&blobs::encode_blobs(pubdata)?)?;
-            Ok(da_commitment_of_blobs(&hashes))
+            Ok(da_commitment_of_blobs(&CommittedBlobs::new(pubdata)?.versioned_hashes()))
         }
         DaCommitmentScheme::None | DaCommitmentScheme::PubdataKeccak256 => {
             Err(DaError::Unsupported(scheme))

@@ -1,12 +1,14 @@
 //! Batches: what L1 is told about a run of blocks, and the hashes over it.
 
 pub mod calldata;
+pub mod contents;
 pub mod da;
 
 #[cfg(test)]
 mod tests;
 
 pub use calldata::{BatchCalldataError, decode_commit_data, encode_commit_data, encode_prove_data};
+pub use contents::{BatchContents, BatchContentsError};
 pub use da::{DaCommitmentScheme, DaError, PubdataMode, da_commitment, da_commitment_of_blobs};
 
 use crate::hash::blake2s_concat;

@@ -142,6 +142,9 @@ fn schemes_and_modes() {
     }
     assert!("blob".parse::<PubdataMode>().is_err());
     assert!(!PubdataMode::Validium.is_rollup());
+    assert_eq!(PubdataMode::Blobs.max_pubdata(), Some(761_825));
+    assert_eq!(PubdataMode::Calldata.max_pubdata(), Some(126_976));
+    assert_eq!(PubdataMode::Validium.max_pubdata(), None);
 }
 
 #[test]
@@ -161,6 +164,26 @@ fn commit_data_decoding_is_strict() {
         bad[at] = 7;
         assert!(decode_commit_data(&bad).is_err(), "{at}");
     }
+}
+
+/// A list of many batches is refused by its length, whatever its elements are.
+#[test]
+fn number_of_batches_is_checked_before_decoding() {
+    let (previous, batch) = published();
+    let data = encode_commit_data(&previous, &batch);
+    let at = 1 + 10 * 32 + 24;
+    assert_eq!(data[at..at + 8], 1u64.to_be_bytes());
+    for count in [0, 2, 1 << 20, u64::MAX] {
+        let mut bad = data.clone();
+        bad[at..at + 8].copy_from_slice(&count.to_be_bytes());
+        assert_eq!(
+            decode_commit_data(&bad),
+            Err(BatchCalldataError::BatchCount(count.try_into().unwrap()))
+        );
+    }
+    let mut huge = data;
+    huge[at - 24] = 1;
+    assert_eq!(decode_commit_data(&huge), Err(BatchCalldataError::BatchCount(usize::MAX)));
 }
 
 #[test]
@@ -193,5 +216,17 @@ proptest! {
         prop_assert_eq!(alloy_rlp::decode_exact::<StoredBatchInfo>(alloy_rlp::encode(previous)).unwrap(), previous);
         let json = serde_json::to_string(&batch).unwrap();
         prop_assert_eq!(serde_json::from_str::<CommitBatchInfo>(&json).unwrap(), batch);
+    }
+
+    /// What is accepted has one encoding, so the hash of a commit names its content.
+    #[test]
+    fn accepted_commit_data_is_canonical(batch in any_batch(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+        let previous = StoredBatchInfo::default();
+        let mut data = encode_commit_data(&previous, &batch);
+        let at = at.index(data.len());
+        data[at] = byte;
+        if let Ok((previous, batch)) = decode_commit_data(&data) {
+            prop_assert_eq!(encode_commit_data(&previous, &batch), data);
+        }
     }
 }

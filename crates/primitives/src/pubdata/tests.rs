@@ -168,6 +168,42 @@ fn published_code_must_be_consistent() {
     }
 }
 
+/// Counts and lengths that the bytes cannot hold are refused before anything is allocated for them.
+#[test]
+fn huge_counts_are_refused() {
+    // Behind version, hash and timestamp: the counts of diffs, logs and messages.
+    let empty = BlockPubdata::default().encode();
+    for at in [41, 45, 49] {
+        for count in [1, 1 << 16, u32::MAX] {
+            let mut bad = empty.clone();
+            bad[at..at + 4].copy_from_slice(&count.to_be_bytes());
+            assert_eq!(BlockPubdata::decode_batch(&bad), Err(PubdataError::TooShort), "{at}");
+        }
+    }
+    let message = Bytes::from_static(b"message");
+    let block = BlockPubdata {
+        logs: vec![L2ToL1Log::message(0, Default::default(), &message)],
+        messages: vec![message],
+        ..Default::default()
+    };
+    let mut bad = block.encode();
+    let at = bad.len() - 7 - 4;
+    bad[at..at + 4].copy_from_slice(&u32::MAX.to_be_bytes());
+    assert_eq!(BlockPubdata::decode_batch(&bad), Err(PubdataError::TooShort));
+
+    // Code lengths whose sum is more than 32 bits can hold.
+    let mut bad = empty;
+    bad.truncate(41);
+    bad.extend_from_slice(&1u32.to_be_bytes());
+    bad.extend_from_slice(&[0; 32]);
+    bad.push(0x04);
+    bad.extend_from_slice(&[0; 8]);
+    bad.extend_from_slice(&[0x01, 0x01]);
+    bad.extend_from_slice(&[0xff; 8]);
+    bad.extend_from_slice(&[0; 64]);
+    assert_eq!(BlockPubdata::decode_batch(&bad), Err(PubdataError::TooShort));
+}
+
 fn value() -> impl Strategy<Value = U256> {
     prop_oneof![
         any::<[u8; 32]>().prop_map(U256::from_be_bytes),
@@ -214,6 +250,26 @@ proptest! {
         prop_assert!(reader.0.is_empty());
         prop_assert_eq!(read.apply(&old.0, |_| None), Ok(new.0));
         prop_assert_eq!(read, diff);
+    }
+
+    /// Whatever is accepted is what the encoder writes.
+    #[test]
+    fn accepted_bytes_are_canonical(old in account(), new in account(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+        prop_assume!(old.0 != new.0);
+        let diff = AccountDiff::new(&old.0, &new.0, Some(&new.1));
+        let value = ValueDiff::new(old.0.balance, new.0.balance);
+        let block = BlockPubdata {
+            diffs: vec![(B256::ZERO, StateDiff::Account(diff)), (B256::ZERO, StateDiff::Value(value))],
+            logs: vec![L2ToL1Log::l1_tx_result(0, B256::ZERO, true)],
+            ..Default::default()
+        };
+        let mut bytes = block.encode();
+        let at = at.index(bytes.len());
+        bytes[at] = byte;
+        if let Ok(blocks) = BlockPubdata::decode_batch(&bytes) {
+            let again: Vec<u8> = blocks.iter().flat_map(BlockPubdata::encode).collect();
+            prop_assert_eq!(again, bytes);
+        }
     }
 
     #[test]

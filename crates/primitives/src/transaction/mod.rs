@@ -6,6 +6,8 @@ mod json;
 pub mod l1;
 
 #[cfg(test)]
+mod malformed;
+#[cfg(test)]
 pub(crate) mod tests;
 
 pub use abi::{CanonicalTransaction, CanonicalTxError};
