@@ -4,28 +4,29 @@ use crate::{
     ExecutionError, StateView,
     code_cache::CodeCache,
     env::BlockEnv,
-    error::{AbortReason, Fatal},
+    error::{AbortReason, Fatal, Halt},
     flow::{self, Mode, Processed, Rejection},
     frame::Runner,
-    journal::{Journal, TxChanges},
-    native::MAX_NATIVE_COMPUTATIONAL,
+    journal::{Checkpoint, Journal, TxChanges},
+    native::{MAX_NATIVE_COMPUTATIONAL, NativeMeter},
     output,
+    spec::ExecutionSpec,
     trace::{InspectorTracer, NoTracer, TraceContext, Tracer},
     tx::{DecodeError, VmTx},
-    vm::Vm,
+    vm::{CallKind, CallRequest, CallResult, TxEnv, Vm},
 };
 use alloy_consensus::transaction::Recovered;
-use alloy_primitives::{Address, B256};
-use revm::inspector::Inspector;
+use alloy_primitives::{Address, B256, Bytes, U256};
+use revm::{
+    inspector::Inspector,
+    interpreter::{CallInput, InstructionResult},
+};
 use zkos_primitives::{BlockOutput, ZkTxEnvelope, transaction::l1::extend_rolling_hash};
 use zksync_os_interface::{
     error::InvalidTransaction,
     traits::{AnyBlockContext, EncodedTx},
     types::{ExecutionOutput, ExecutionResult, L2ToL1LogWithPreimage, TxOutput},
 };
-
-/// Most L2 to L1 logs of a block: leaves of its log tree.
-const MAX_L2_TO_L1_LOGS: u64 = 16_384;
 
 /// Sums over the transactions included so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -40,6 +41,18 @@ pub struct BlockTotals {
     pub pubdata_used: u64,
     /// L2 to L1 logs.
     pub l2_to_l1_logs: u64,
+}
+
+/// Gas of a call outside of any transaction.
+pub(crate) const SYSTEM_CALL_GAS: u64 = 30_000_000;
+
+/// A transaction that was executed and can be included.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    /// Position of the journal before it.
+    pub(crate) start: Checkpoint,
+    pub(crate) hash: B256,
+    pub(crate) processed: Processed,
 }
 
 /// Result of one transaction: its output, or why it is not part of the block.
@@ -62,20 +75,24 @@ pub struct BlockExecutor<S> {
 impl<S: StateView> BlockExecutor<S> {
     pub(crate) fn new(
         context: &impl AnyBlockContext,
+        spec: &'static ExecutionSpec,
         state: S,
         mode: Mode,
         code_cache: CodeCache,
     ) -> Result<Self, ExecutionError> {
-        let env = BlockEnv::new(context)?;
-        let journal = Journal::new(state, code_cache);
-        Ok(Self {
-            runner: Runner::new(Vm::new(env, journal)),
+        let env = BlockEnv::new(context, spec)?;
+        Ok(Self::with_env(env, state, mode, code_cache))
+    }
+
+    pub(crate) fn with_env(env: BlockEnv, state: S, mode: Mode, code_cache: CodeCache) -> Self {
+        Self {
+            rolling_hash: env.spec.transactions_root_seed,
+            runner: Runner::new(Vm::new(env, Journal::new(state, code_cache))),
             mode,
             totals: BlockTotals::default(),
-            rolling_hash: B256::ZERO,
             tx_results: Vec::new(),
             logs: Vec::new(),
-        })
+        }
     }
 
     /// Sums over the transactions included so far.
@@ -170,6 +187,11 @@ impl<S: StateView> BlockExecutor<S> {
     fn fatal(&self, tx_hash: B256, fatal: Fatal) -> ExecutionError {
         match fatal {
             Fatal::State(error) => ExecutionError::State(error),
+            Fatal::Precompile(address, message) => ExecutionError::Precompile {
+                block_number: self.runner.vm.env.number,
+                address,
+                message,
+            },
             Fatal::Abort(reason) => ExecutionError::Transaction {
                 block_number: self.runner.vm.env.number,
                 tx_hash,
@@ -183,8 +205,25 @@ impl<S: StateView> BlockExecutor<S> {
         tx: &VmTx<'_>,
         tracer: &mut T,
     ) -> Result<Result<&TxOutput, InvalidTransaction>, ExecutionError> {
+        match self.attempt(tx, tracer)? {
+            Ok(attempt) => Ok(Ok(self.include(attempt))),
+            Err(error) => Ok(Err(self.reject(error))),
+        }
+    }
+
+    /// Runs a transaction up to the decision whether it can be part of the block. Its changes stand in the
+    /// journal until [`Self::include`] keeps them or a rollback to [`Attempt::start`] drops them; those of a
+    /// rejected transaction are gone.
+    pub(crate) fn attempt<T: Tracer<S>>(
+        &mut self,
+        tx: &VmTx<'_>,
+        tracer: &mut T,
+    ) -> Result<Result<Attempt, InvalidTransaction>, ExecutionError> {
+        if self.totals.transactions > usize::from(u16::MAX) {
+            return Err(self.fatal(tx.hash, Fatal::Abort(AbortReason::TooManyTransactions)));
+        }
         if let Err(error) = tracer.begin_tx(tx) {
-            return Ok(Err(self.reject(error)));
+            return Ok(Err(error));
         }
         let start = self.runner.journal().begin_tx();
         let coinbase = self.runner.vm.env.coinbase;
@@ -196,33 +235,52 @@ impl<S: StateView> BlockExecutor<S> {
             Err(Rejection::Fatal(fatal)) => return Err(self.fatal(tx.hash, *fatal)),
             Err(Rejection::Invalid(error)) => {
                 self.runner.journal().rollback(start);
-                return Ok(Err(self.reject(error)));
+                return Ok(Err(error));
             }
         };
-        let totals = match tracer.finish_tx(tx).and_then(|()| self.with(&processed)) {
-            Ok(totals) => totals,
-            Err(error) => {
+        if let Err(error) = tracer.finish_tx(tx).and_then(|()| self.check_limits(&processed)) {
+            self.runner.journal().rollback(start);
+            return Ok(Err(error));
+        }
+        Ok(Ok(Attempt { start, hash: tx.hash, processed }))
+    }
+
+    /// Runs a call outside of any transaction: no fee, no validation, native not limited. Its changes stand in
+    /// the journal until a rollback to the returned position.
+    pub(crate) fn system_call(
+        &mut self,
+        caller: Address,
+        contract: Address,
+        input: Bytes,
+    ) -> Result<(Checkpoint, CallResult), ExecutionError> {
+        let start = self.runner.journal().begin_tx();
+        self.runner.journal().native = NativeMeter::new(u64::MAX);
+        self.runner.vm.tx = TxEnv { origin: caller, gas_price: U256::ZERO };
+        let request = CallRequest {
+            kind: CallKind::Call,
+            is_static: false,
+            caller,
+            callers_caller: Address::ZERO,
+            callee: contract,
+            value: U256::ZERO,
+            gas: SYSTEM_CALL_GAS,
+            input: CallInput::Bytes(input),
+            return_range: 0..0,
+        };
+        match self.runner.execute(request, &mut NoTracer) {
+            Ok(result) => Ok((start, result)),
+            Err(Halt::OutOfGas | Halt::OutOfNative) => {
                 self.runner.journal().rollback(start);
-                return Ok(Err(self.reject(error)));
+                Ok((start, CallResult::failed(InstructionResult::OutOfGas, 0)))
             }
-        };
-        let number = u16::try_from(self.totals.transactions)
-            .map_err(|_| self.fatal(tx.hash, Fatal::Abort(AbortReason::TooManyTransactions)))?;
-        self.totals = totals;
-        self.rolling_hash = extend_rolling_hash(self.rolling_hash, tx.hash);
-        let output = self.include(processed, number);
-        self.tx_results.push(Ok(output));
-        match self.tx_results.last() {
-            Some(Ok(output)) => Ok(Ok(output)),
-            // Just pushed.
-            _ => Err(self.fatal(tx.hash, Fatal::Abort(AbortReason::TooManyTransactions))),
+            Err(Halt::Fatal(fatal)) => Err(self.fatal(B256::ZERO, *fatal)),
         }
     }
 
-    /// Sums with a transaction added, or the first limit it exceeds.
-    fn with(&mut self, processed: &Processed) -> Result<BlockTotals, InvalidTransaction> {
+    /// Sums with the transaction that stands in the journal.
+    fn with(&mut self, processed: &Processed) -> BlockTotals {
         let logs = self.runner.journal().l2_to_l1_logs.len() as u64;
-        let totals = BlockTotals {
+        BlockTotals {
             transactions: self.totals.transactions + 1,
             gas_used: self.totals.gas_used.saturating_add(processed.gas_used),
             computational_native_used: self
@@ -231,7 +289,12 @@ impl<S: StateView> BlockExecutor<S> {
                 .saturating_add(processed.computational_native_used),
             pubdata_used: self.totals.pubdata_used.saturating_add(processed.pubdata_used),
             l2_to_l1_logs: self.totals.l2_to_l1_logs + logs,
-        };
+        }
+    }
+
+    /// The first limit of the block that the transaction in the journal would exceed.
+    fn check_limits(&mut self, processed: &Processed) -> Result<(), InvalidTransaction> {
+        let totals = self.with(processed);
         let env = &self.runner.vm.env;
         if totals.gas_used > env.gas_limit {
             return Err(InvalidTransaction::BlockGasLimitReached);
@@ -242,14 +305,23 @@ impl<S: StateView> BlockExecutor<S> {
         if totals.pubdata_used > env.pubdata_limit {
             return Err(InvalidTransaction::BlockPubdataLimitReached);
         }
-        if totals.l2_to_l1_logs > MAX_L2_TO_L1_LOGS {
+        if totals.l2_to_l1_logs > env.spec.max_l2_to_l1_logs {
             return Err(InvalidTransaction::BlockL2ToL1LogsLimitReached);
         }
-        Ok(totals)
+        Ok(())
     }
 
     /// Keeps the changes of a transaction and builds its output.
-    fn include(&mut self, processed: Processed, number: u16) -> TxOutput {
+    pub(crate) fn include(&mut self, attempt: Attempt) -> &TxOutput {
+        self.include_applied(attempt.hash, attempt.processed)
+    }
+
+    /// [`Self::include`] for a transaction whose changes were applied to the journal.
+    pub(crate) fn include_applied(&mut self, hash: B256, processed: Processed) -> &TxOutput {
+        // An attempt beyond the last number is refused.
+        let number = u16::try_from(self.totals.transactions).unwrap_or(u16::MAX);
+        self.totals = self.with(&processed);
+        self.rolling_hash = extend_rolling_hash(self.rolling_hash, hash);
         let journal = self.runner.journal();
         journal.commit_tx();
         for log in &mut journal.l2_to_l1_logs {
@@ -266,7 +338,7 @@ impl<S: StateView> BlockExecutor<S> {
             (true, None) => ExecutionResult::Success(ExecutionOutput::Call(bytes)),
             (false, _) => ExecutionResult::Revert(bytes),
         };
-        TxOutput {
+        let output = TxOutput {
             execution_result,
             gas_used: processed.gas_used,
             gas_refunded: processed.gas_refunded,
@@ -278,6 +350,10 @@ impl<S: StateView> BlockExecutor<S> {
             logs,
             l2_to_l1_logs,
             storage_writes: Vec::new(),
+        };
+        match self.tx_results.push_mut(Ok(output)) {
+            Ok(output) => output,
+            Err(_) => unreachable!("an output was pushed"),
         }
     }
 
@@ -285,15 +361,33 @@ impl<S: StateView> BlockExecutor<S> {
     ///
     /// # Errors
     /// If a bytecode that must be published cannot be read.
-    pub fn finish(mut self) -> Result<BlockOutput, ExecutionError> {
+    pub fn finish(self) -> Result<BlockOutput, ExecutionError> {
+        self.finish_with_state().map(|(_, output)| output)
+    }
+
+    /// [`Self::finish`] that gives the state back.
+    pub(crate) fn finish_with_state(mut self) -> Result<(S, BlockOutput), ExecutionError> {
         let env = self.runner.vm.env.clone();
-        output::seal(
+        let output = output::seal(
             &env,
             self.runner.journal(),
             self.totals,
             self.rolling_hash,
             self.tx_results,
             &self.logs,
-        )
+        )?;
+        Ok((self.runner.vm.journal.state, output))
+    }
+
+    pub(crate) fn into_state(self) -> S {
+        self.runner.vm.journal.state
+    }
+
+    /// L2 to L1 logs of the last included transaction.
+    pub(crate) fn last_l2_to_l1_logs(&self) -> &[L2ToL1LogWithPreimage] {
+        match self.tx_results.last() {
+            Some(Ok(output)) => &output.l2_to_l1_logs,
+            _ => &[],
+        }
     }
 }

@@ -1,7 +1,11 @@
 //! Entry points of the node: production and replay of blocks, simulation.
 
 use crate::{
-    BlockExecutor, ExecutionError, StateView, code_cache::CodeCache, flow::Mode,
+    BlockExecutor, ExecutionError, StateView,
+    code_cache::CodeCache,
+    evm::{ZkBlockExecutorFactory, ZkEvmFactory},
+    flow::Mode,
+    spec::ExecutionSpec,
     trace::TraceContext,
 };
 use alloy_consensus::transaction::Recovered;
@@ -14,10 +18,21 @@ use zksync_os_interface::{
 };
 
 /// reth: `EvmConfig`. Creates executors; clones share a cache of analysed bytecodes.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct ZkEvmConfig {
+    spec: &'static ExecutionSpec,
     verify_signatures: bool,
     code_cache: CodeCache,
+}
+
+impl Default for ZkEvmConfig {
+    fn default() -> Self {
+        Self {
+            spec: ExecutionSpec::latest(),
+            verify_signatures: false,
+            code_cache: CodeCache::default(),
+        }
+    }
 }
 
 impl ZkEvmConfig {
@@ -33,8 +48,44 @@ impl ZkEvmConfig {
         self
     }
 
-    const fn mode(&self, simulate: bool) -> Mode {
+    /// Rules for contexts of the official interface, which carry no execution version (default: the newest).
+    #[must_use]
+    pub const fn with_spec(mut self, spec: &'static ExecutionSpec) -> Self {
+        self.spec = spec;
+        self
+    }
+
+    pub(crate) const fn mode(&self, simulate: bool) -> Mode {
         Mode { simulate, verify_signatures: self.verify_signatures }
+    }
+
+    pub(crate) fn code_cache(&self) -> CodeCache {
+        self.code_cache.clone()
+    }
+
+    fn for_context<S: StateView>(
+        &self,
+        context: &BlockContext,
+        state: S,
+        simulate: bool,
+    ) -> Result<BlockExecutor<S>, ExecutionError> {
+        let spec = ExecutionSpec::of(context.execution_version).ok_or(
+            ExecutionError::UnknownExecutionVersion {
+                block_number: context.block_number,
+                execution_version: context.execution_version,
+            },
+        )?;
+        BlockExecutor::new(context, spec, state, self.mode(simulate), self.code_cache())
+    }
+
+    /// This configuration behind alloy-evm's factories.
+    pub fn evm_factory(&self) -> ZkEvmFactory {
+        ZkEvmFactory::new(self.clone())
+    }
+
+    /// This configuration behind alloy-evm's factories.
+    pub fn block_executor_factory(&self) -> ZkBlockExecutorFactory {
+        ZkBlockExecutorFactory::new(self.evm_factory())
     }
 
     /// Starts a block on `state`.
@@ -46,7 +97,19 @@ impl ZkEvmConfig {
         context: BlockContext,
         state: S,
     ) -> Result<BlockExecutor<S>, ExecutionError> {
-        self.executor_for(&context, state, false)
+        self.for_context(&context, state, false)
+    }
+
+    /// [`Self::block_executor`] in simulation mode (see [`Self::simulate`]), for blocks that are only imagined.
+    ///
+    /// # Errors
+    /// As [`Self::block_executor`].
+    pub fn simulation_executor<S: StateView>(
+        &self,
+        context: &BlockContext,
+        state: S,
+    ) -> Result<BlockExecutor<S>, ExecutionError> {
+        self.executor_for(context, state, true)
     }
 
     pub(crate) fn executor_for<S: StateView>(
@@ -55,7 +118,7 @@ impl ZkEvmConfig {
         state: S,
         simulate: bool,
     ) -> Result<BlockExecutor<S>, ExecutionError> {
-        BlockExecutor::new(context, state, self.mode(simulate), self.code_cache.clone())
+        BlockExecutor::new(context, self.spec, state, self.mode(simulate), self.code_cache())
     }
 
     /// Executes one transaction in simulation mode: nonce, code and signature of the sender are not
@@ -69,7 +132,7 @@ impl ZkEvmConfig {
         tx: &Recovered<ZkTxEnvelope>,
         state: S,
     ) -> Result<Result<TxOutput, InvalidTransaction>, ExecutionError> {
-        let mut executor = self.executor_for(context, state, true)?;
+        let mut executor = self.for_context(context, state, true)?;
         let result = executor.execute_transaction(tx.inner(), tx.signer())?;
         Ok(result.cloned())
     }
@@ -85,7 +148,7 @@ impl ZkEvmConfig {
         state: S,
         inspector: &mut I,
     ) -> Result<Result<TxOutput, InvalidTransaction>, ExecutionError> {
-        let mut executor = self.executor_for(context, state, true)?;
+        let mut executor = self.for_context(context, state, true)?;
         let result = executor.inspect_transaction(tx.inner(), tx.signer(), inspector)?;
         Ok(result.cloned())
     }

@@ -46,6 +46,24 @@ pub enum ExecutionError {
         /// Which bound is violated.
         reason: &'static str,
     },
+    /// The rules of the block are not known.
+    #[error("block {block_number} has unknown execution version {execution_version}")]
+    UnknownExecutionVersion {
+        /// Number of the block.
+        block_number: u64,
+        /// Version its context names.
+        execution_version: u32,
+    },
+    /// A precompile that a node added or wrapped failed in a way that is no result of a transaction.
+    #[error("precompile {address} failed in block {block_number}: {message}")]
+    Precompile {
+        /// Number of the block.
+        block_number: u64,
+        /// Address of the precompile.
+        address: Address,
+        /// What it said.
+        message: String,
+    },
     /// A transaction cannot be processed and the protocol has no rejection for it.
     #[error("transaction {tx_hash} in block {block_number} aborts the block: {reason}")]
     Transaction {
@@ -115,6 +133,7 @@ pub(crate) enum Halt {
 pub(crate) enum Fatal {
     State(StateError),
     Abort(AbortReason),
+    Precompile(Address, String),
 }
 
 impl From<StateError> for Halt {

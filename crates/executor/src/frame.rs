@@ -3,6 +3,7 @@
 use crate::{
     StateView,
     error::Halt,
+    evm::PrecompileHost,
     hooks::{self, Hook, HookCall},
     journal::{AccId, Access, Checkpoint, Journal},
     native,
@@ -18,7 +19,6 @@ use revm::{
         CallInput, Gas, InstructionResult, Interpreter, SharedMemory,
         interpreter::{ExtBytecode, InputsImpl},
     },
-    primitives::hardfork::SpecId,
 };
 use std::rc::Rc;
 use zkos_primitives::bytecode::{MAX_CODE_SIZE, delegation_target};
@@ -53,6 +53,8 @@ pub(crate) struct Runner<S> {
     depth: usize,
     memory: Rc<RefCell<Vec<u8>>>,
     return_memory: u64,
+    /// Replaces the protocol's own list of precompiles and hooks.
+    pub(crate) host: Option<Box<PrecompileHost>>,
 }
 
 impl<S> core::fmt::Debug for Runner<S> {
@@ -82,17 +84,25 @@ struct Callee {
 impl<S: StateView> Runner<S> {
     pub(crate) fn new(vm: Vm<S>) -> Self {
         Self {
+            table: Box::new(ops::table(vm.env.spec)),
             vm,
-            table: Box::new(ops::table()),
             frames: Vec::new(),
             depth: 0,
             memory: Rc::new(RefCell::new(Vec::with_capacity(4096))),
             return_memory: 0,
+            host: None,
         }
     }
 
     pub(crate) const fn journal(&mut self) -> &mut Journal<S> {
         &mut self.vm.journal
+    }
+
+    /// Drops a transaction that ended in an error, so that another one can follow.
+    pub(crate) fn abandon(&mut self) {
+        self.vm.request = None;
+        self.vm.halt = None;
+        self.vm.journal.rollback_all();
     }
 
     /// Runs a call or creation from the outermost level until it ends.
@@ -351,28 +361,14 @@ impl<S: StateView> Runner<S> {
             }
         }
 
-        if !create && let Some(hook) = Hook::at(&request.callee) {
-            let memory = self.memory.borrow();
-            let input = match &request.input {
-                CallInput::Bytes(bytes) => bytes.as_ref(),
-                CallInput::SharedBuffer(range) => memory.get(range.clone()).unwrap_or_default(),
-            };
-            let call = HookCall {
-                kind: request.kind,
-                is_static: request.is_static,
-                caller: request.caller,
-                value: request.value,
-                input,
-                gas: child_gas,
-            };
-            let result = hooks::run(&mut self.vm, hook, &call)?;
-            drop(memory);
+        if !create && let Some(result) = self.intercept(&request, child_gas)? {
             self.use_return_memory(result.output.len())?;
             if !result.is_ok() {
                 self.vm.journal.rollback(checkpoint);
             }
             return Ok(Some(result));
         }
+        let journal = &mut self.vm.journal;
         if !create && !callee.has_code_environment {
             return Ok(Some(CallResult::success(child_gas, Bytes::new())));
         }
@@ -419,7 +415,7 @@ impl<S: StateView> Runner<S> {
                     code,
                     inputs,
                     request.is_static,
-                    SpecId::CANCUN,
+                    self.vm.env.spec.hardfork,
                     child_gas,
                 ),
                 checkpoint,
@@ -434,7 +430,7 @@ impl<S: StateView> Runner<S> {
                 code,
                 inputs,
                 request.is_static,
-                SpecId::CANCUN,
+                self.vm.env.spec.hardfork,
                 child_gas,
                 0,
             );
@@ -445,6 +441,32 @@ impl<S: StateView> Runner<S> {
         }
         self.depth += 1;
         Ok(None)
+    }
+
+    /// Runs the precompile or hook at the callee, if there is one.
+    fn intercept(&mut self, request: &CallRequest, gas: u64) -> Result<Option<CallResult>, Halt> {
+        let hook = Hook::at(&request.callee, self.vm.env.spec);
+        if hook.is_none() && self.host.is_none() {
+            return Ok(None);
+        }
+        let memory = self.memory.borrow();
+        let input = match &request.input {
+            CallInput::Bytes(bytes) => bytes.as_ref(),
+            CallInput::SharedBuffer(range) => memory.get(range.clone()).unwrap_or_default(),
+        };
+        if let Some(host) = &self.host {
+            return host.run(&mut self.vm, request, input, gas);
+        }
+        let Some(hook) = hook else { return Ok(None) };
+        let call = HookCall {
+            kind: request.kind,
+            is_static: request.is_static,
+            caller: request.caller,
+            value: request.value,
+            input,
+            gas,
+        };
+        hooks::run(&mut self.vm, hook, &call).map(Some)
     }
 
     const fn use_return_memory(&mut self, len: usize) -> Result<(), Halt> {

@@ -12,6 +12,11 @@
 //!   finish ─► BlockOutput (output)
 //! ```
 //!
+//! Three doors lead to it: the streaming [`BlockExecutor`] of the node, the official interface
+//! ([`ZkExecutor`]), and alloy-evm's traits ([`evm`]), through which a node's author adds precompiles.
+//!
+//! * What differs between execution versions stands in one table ([`ExecutionSpec`]); nothing else looks at a
+//!   version number.
 //! * Prices of the native resource stand in `native`; one meter per transaction counts them. Constant prices
 //!   are part of the instruction table, composite ones are charged where the state is touched.
 //! * The journal caches accounts and slots of a block, rolls back frames, and knows what a transaction
@@ -25,6 +30,7 @@ mod code_cache;
 mod config;
 mod env;
 mod error;
+pub mod evm;
 mod flow;
 mod frame;
 mod hooks;
@@ -33,6 +39,7 @@ mod native;
 mod ops;
 mod output;
 mod run;
+mod spec;
 mod state;
 mod trace;
 mod tx;
@@ -43,8 +50,10 @@ pub use code_cache::CodeCache;
 pub use config::ZkEvmConfig;
 pub use env::MAX_BLOCK_GAS_LIMIT;
 pub use error::{AbortReason, ExecutionError, StateError};
+pub use evm::{ZkEvm, ZkEvmFactory};
 pub use journal::{AccountChange, SlotChange, TxChanges};
 pub use native::MAX_NATIVE_COMPUTATIONAL;
 pub use run::ZkExecutor;
+pub use spec::{EXECUTION_SPECS, ExecutionSpec};
 pub use state::{FlatState, StateView, decode_bytecode};
 pub use trace::TraceContext;

@@ -33,14 +33,14 @@ pub(crate) fn seal<S: StateView>(
     logs: &[L2ToL1LogWithPreimage],
 ) -> Result<BlockOutput, ExecutionError> {
     let mut header = Header {
-        parent_hash: env.parent_hash(),
+        parent_hash: env.parent_hash,
         beneficiary: env.coinbase,
         transactions_root: rolling_hash,
         number: env.number,
         gas_limit: env.gas_limit,
         gas_used: totals.gas_used,
         timestamp: env.timestamp,
-        mix_hash: B256::with_last_byte(1),
+        mix_hash: env.spec.prev_randao.into(),
         base_fee_per_gas: Some(u64::try_from(env.base_fee).unwrap_or(u64::MAX)),
         ..empty_header()
     };

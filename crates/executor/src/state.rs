@@ -32,6 +32,12 @@ pub trait StateView {
         let preimage = self.preimage(hash)?.ok_or(StateError::MissingBytecode { hash })?;
         decode_bytecode(account, &preimage)
     }
+
+    /// Hash of one of the last 256 blocks. Asked only if the block context does not carry them.
+    fn block_hash(&mut self, number: u64) -> Result<Option<B256>, StateError> {
+        let _ = number;
+        Ok(None)
+    }
 }
 
 impl<S: StateView + ?Sized> StateView for &mut S {
@@ -47,6 +53,9 @@ impl<S: StateView + ?Sized> StateView for &mut S {
     fn code(&mut self, account: &AccountProperties) -> Result<Bytecode, StateError> {
         (**self).code(account)
     }
+    fn block_hash(&mut self, number: u64) -> Result<Option<B256>, StateError> {
+        (**self).block_hash(number)
+    }
 }
 
 impl<S: StateView + ?Sized> StateView for Box<S> {
@@ -61,6 +70,9 @@ impl<S: StateView + ?Sized> StateView for Box<S> {
     }
     fn code(&mut self, account: &AccountProperties) -> Result<Bytecode, StateError> {
         (**self).code(account)
+    }
+    fn block_hash(&mut self, number: u64) -> Result<Option<B256>, StateError> {
+        (**self).block_hash(number)
     }
 }
 

@@ -1,6 +1,11 @@
 //! Host of the interpreter: environment, journal and what an instruction leaves for the frame loop.
 
-use crate::{env::BlockEnv, error::Halt, journal::Journal};
+use crate::{
+    env::BlockEnv,
+    error::{Halt, StateError},
+    journal::Journal,
+    state::StateView,
+};
 use alloy_primitives::{Address, Bytes, U256};
 use core::ops::Range;
 use revm::interpreter::{CallInput, InstructionResult};
@@ -94,6 +99,19 @@ impl<S> Vm<S> {
                 self.halt = Some(other);
                 InstructionResult::FatalExternalError
             }
+        }
+    }
+}
+
+impl<S: StateView> Vm<S> {
+    /// BLOCKHASH: zero unless `number` is one of the 256 predecessors.
+    pub(crate) fn block_hash(&mut self, number: u64) -> Result<U256, StateError> {
+        let Some(age @ 1..=256) = self.env.number.checked_sub(number) else {
+            return Ok(U256::ZERO);
+        };
+        match &self.env.block_hashes {
+            Some(hashes) => Ok(hashes[256 - age as usize]),
+            None => Ok(self.journal.state.block_hash(number)?.unwrap_or_default().into()),
         }
     }
 }

@@ -5,7 +5,7 @@ use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256};
 use proptest::prelude::*;
 use revm_inspectors::tracing::{TracingInspector, TracingInspectorConfig};
 use zkos_executor::{StateError, StateView, ZkEvmConfig};
-use zkos_primitives::{AccountProperties, BlockContext, ZkTxEnvelope};
+use zkos_primitives::{AccountProperties, BlockContext, TxL1Priority, TxUpgrade, ZkTxEnvelope};
 use zksync_os_interface::traits::EncodedTx;
 
 const SENDER: Address = Address::repeat_byte(0x11);
@@ -71,6 +71,58 @@ fn transaction(to: TxKind, gas_limit: u64, input: Vec<u8>) -> ZkTxEnvelope {
     let signed = Signed::new_unchecked(tx, signature, B256::repeat_byte(9));
     let envelope: alloy_consensus::EthereumTxEnvelope<alloy_consensus::TxEip4844> = signed.into();
     envelope.into()
+}
+
+/// Result of one transaction, given decoded and in the encoding of the official interface.
+fn both_ways(tx: &ZkTxEnvelope, sender: Address) -> [String; 2] {
+    let config = ZkEvmConfig::new();
+    let mut decoded = config.block_executor(context(), OneContract::new(&[])).unwrap();
+    let mut encoded = config.block_executor(context(), OneContract::new(&[])).unwrap();
+    let form = tx.encode_for_vm(sender);
+    [
+        format!("{:?}", decoded.execute_transaction(tx, sender).map(|result| result.cloned())),
+        format!("{:?}", encoded.execute_encoded(&form).map(|result| result.cloned())),
+    ]
+}
+
+#[test]
+fn wide_pubdata_limit_of_l1_is_refused_in_both_forms() {
+    for (limit, refused) in [(u64::from(u32::MAX), false), (1 << 32, true), (u64::MAX, true)] {
+        let priority = TxL1Priority {
+            from: SENDER,
+            to: CONTRACT,
+            gas_limit: 100_000,
+            gas_per_pubdata_byte_limit: limit,
+            ..Default::default()
+        };
+        let upgrade = TxUpgrade {
+            from: SENDER,
+            to: CONTRACT,
+            gas_limit: 100_000,
+            gas_per_pubdata_byte_limit: limit,
+            ..Default::default()
+        };
+        for tx in [ZkTxEnvelope::from(priority), upgrade.into()] {
+            let [decoded, encoded] = both_ways(&tx, SENDER);
+            assert_eq!(decoded, encoded);
+            assert_eq!(decoded == "Ok(Err(InvalidEncoding))", refused, "{limit}: {decoded}");
+        }
+    }
+}
+
+#[test]
+fn over_long_transactions_are_refused_in_both_forms() {
+    const LONGEST: usize = 1 << 23;
+    let empty = transaction(TxKind::Call(CONTRACT), 1, vec![0; LONGEST - 1_000]);
+    let rest = LONGEST - empty.encode_for_vm(SENDER).len();
+    for (extra, refused) in [(0, false), (1, true)] {
+        let input = vec![0; LONGEST - 1_000 + rest + extra];
+        let tx = transaction(TxKind::Call(CONTRACT), 1, input);
+        assert_eq!(tx.encode_for_vm(SENDER).len(), LONGEST + extra);
+        let [decoded, encoded] = both_ways(&tx, SENDER);
+        assert_eq!(decoded, encoded);
+        assert_eq!(decoded == "Ok(Err(InvalidEncoding))", refused, "{decoded}");
+    }
 }
 
 /// Opcodes with a bias to pushes of small numbers, so that programs get somewhere.

@@ -7,6 +7,8 @@
 mod compare;
 #[path = "../examples/run_vectors/record.rs"]
 mod record;
+#[path = "../examples/run_vectors/traits.rs"]
+mod traits;
 
 use rayon::prelude::*;
 use std::path::PathBuf;
@@ -29,7 +31,7 @@ fn file(name: &str) -> Option<PathBuf> {
     None
 }
 
-/// Runs all records of a file both through the official interface and through the streaming one.
+/// Runs all records of a file through the official interface, the streaming one and alloy-evm's traits.
 fn check(name: &str, heavy: bool, least: usize) {
     let Some(path) = file(name) else { return };
     let records = record::read(&path).unwrap();
@@ -43,9 +45,13 @@ fn check(name: &str, heavy: bool, least: usize) {
         .flat_map_iter(|record| {
             let interface = compare::run(record).err();
             let streaming = compare::run_decoded(record, false).err();
+            let traits = traits::run(record, false).err();
+            let lent = traits::run(record, true).err();
             interface
                 .into_iter()
                 .chain(streaming)
+                .chain(traits)
+                .chain(lent)
                 .map(|difference| format!("[{}] {}: {difference}", record.category(), record.name))
                 .collect::<Vec<_>>()
         })

@@ -1,6 +1,6 @@
 //! Runs a record through the official interface and finds the first difference.
 
-use crate::record::Record;
+use crate::record::{Record, Tx};
 use alloy_consensus::transaction::Recovered;
 use alloy_eips::Decodable2718;
 use alloy_primitives::{Address, B256, Bytes, U256, hex};
@@ -31,6 +31,10 @@ pub(crate) struct Difference {
 }
 
 impl Difference {
+    pub(crate) fn unexpected(error: &dyn std::error::Error) -> Self {
+        Self { path: "fatal".into(), expected: "a result".into(), actual: error.to_string() }
+    }
+
     /// The field without positions.
     #[allow(dead_code)]
     pub(crate) fn kind(&self) -> String {
@@ -118,38 +122,38 @@ pub(crate) fn run(record: &Record) -> Result<(), Difference> {
     let actual = match actual {
         Ok(actual) => actual,
         Err(error) if record.expect.get("fatal").is_none() => {
-            return Err(Difference {
-                path: "fatal".into(),
-                expected: "a result".into(),
-                actual: error.to_string(),
-            });
+            return Err(Difference::unexpected(&error));
         }
         Err(_) => json!({ "fatal": true }),
     };
     differ(&mut String::new(), &record.expect, &actual)
 }
 
-/// Executes the record through the streaming interface with decoded transactions, if all of them decode;
-/// `Ok(false)` if they do not. `inspect` attaches a tracing inspector, which must not change anything.
+/// The record's transactions, if all of them decode.
 #[allow(dead_code)]
-pub(crate) fn run_decoded(record: &Record, inspect: bool) -> Result<bool, Difference> {
-    let mut txs = Vec::new();
-    for tx in &record.txs {
+pub(crate) fn decoded(record: &Record) -> Option<Vec<Recovered<ZkTxEnvelope>>> {
+    let decode = |tx: &Tx| {
         let envelope = if tx.kind == "rlp" {
             ZkTxEnvelope::decode_2718_exact(&tx.raw).ok()
         } else {
             CanonicalTransaction::abi_decode(&tx.raw).ok().and_then(l1_envelope)
         };
-        let Some(envelope) = envelope else { return Ok(false) };
-        txs.push((envelope, tx.signer.unwrap_or_default()));
-    }
+        Some(Recovered::new_unchecked(envelope?, tx.signer.unwrap_or_default()))
+    };
+    record.txs.iter().map(decode).collect()
+}
+
+/// Executes the record through the streaming interface with decoded transactions, if all of them decode;
+/// `Ok(false)` if they do not. `inspect` attaches a tracing inspector, which must not change anything.
+#[allow(dead_code)]
+pub(crate) fn run_decoded(record: &Record, inspect: bool) -> Result<bool, Difference> {
+    let Some(mut txs) = decoded(record) else { return Ok(false) };
     let config = ZkEvmConfig::new().with_signature_verification(record.verify_signatures);
     let state =
         FlatState::new(Storage(record.storage.clone()), Preimages(record.preimages.clone()));
     let context = record.ctx.block_context();
     let actual = if record.simulate {
-        let Some((tx, signer)) = txs.pop() else { return Ok(false) };
-        let tx = Recovered::new_unchecked(tx, signer);
+        let Some(tx) = txs.pop() else { return Ok(false) };
         let mut inspector = TracingInspector::new(TracingInspectorConfig::all());
         let result = if inspect {
             config.simulate_with_inspector(&context, &tx, state, &mut inspector)
@@ -159,12 +163,13 @@ pub(crate) fn run_decoded(record: &Record, inspect: bool) -> Result<bool, Differ
         result.map(|result| json!({ "sim": tx_result(&result) }))
     } else {
         config.block_executor(context, state).and_then(|mut executor| {
-            for (tx, signer) in &txs {
+            for tx in &txs {
+                let (tx, signer) = (tx.inner(), tx.signer());
                 let _ = if inspect {
                     let mut inspector = TracingInspector::new(TracingInspectorConfig::all());
-                    executor.inspect_transaction(tx, *signer, &mut inspector)?.map(drop)
+                    executor.inspect_transaction(tx, signer, &mut inspector)?.map(drop)
                 } else {
-                    executor.execute_transaction(tx, *signer)?.map(drop)
+                    executor.execute_transaction(tx, signer)?.map(drop)
                 };
             }
             executor.finish().map(|output| block(&output))
@@ -190,7 +195,7 @@ fn address(address: Address) -> Value {
     bytes(address)
 }
 
-fn tx_result(result: &Result<TxOutput, InvalidTransaction>) -> Value {
+pub(crate) fn tx_result(result: &Result<TxOutput, InvalidTransaction>) -> Value {
     let output = match result {
         Ok(output) => output,
         Err(error) => return json!({ "invalid": format!("{error:?}") }),
@@ -219,7 +224,7 @@ fn tx_result(result: &Result<TxOutput, InvalidTransaction>) -> Value {
     })
 }
 
-fn block(output: &BlockOutput) -> Value {
+pub(crate) fn block(output: &BlockOutput) -> Value {
     json!({
         "txs": output.tx_results.iter().map(tx_result).collect::<Vec<_>>(),
         "header_hash": bytes(output.block_hash),
@@ -260,7 +265,11 @@ const ORDER: [&str; 8] = [
     "diffs",
 ];
 
-fn differ(path: &mut String, expected: &Value, actual: &Value) -> Result<(), Difference> {
+pub(crate) fn differ(
+    path: &mut String,
+    expected: &Value,
+    actual: &Value,
+) -> Result<(), Difference> {
     let here = |path: &str| Difference {
         path: path.to_owned(),
         expected: shorten(expected),

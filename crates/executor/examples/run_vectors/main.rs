@@ -1,9 +1,11 @@
 //! Runs files of recorded scenarios of the official VM and compares everything it recorded.
 //!
 //! `cargo run --release -p zkos-executor --example run_vectors -- FILE...` with `.json`, `.jsonl` or `.jsonl.gz`.
+//! `--traits` runs them through alloy-evm's traits instead of the official interface.
 
 mod compare;
 mod record;
+mod traits;
 
 use rayon::prelude::*;
 use std::{collections::BTreeMap, path::Path, process::ExitCode, time::Instant};
@@ -13,17 +15,21 @@ const SHOWN: usize = 40;
 
 fn main() -> ExitCode {
     let mut args: Vec<String> = std::env::args().skip(1).collect();
+    let through_traits = args.iter().position(|arg| arg == "--traits");
+    if let Some(at) = through_traits {
+        args.remove(at);
+    }
     let only = args
         .iter()
         .position(|arg| arg == "--only")
         .map(|at| args.drain(at..=at + 1).nth(1).unwrap_or_default());
     if args.is_empty() {
-        eprintln!("usage: run_vectors [--only NAME] FILE...");
+        eprintln!("usage: run_vectors [--traits] [--only NAME] FILE...");
         return ExitCode::FAILURE;
     }
     let mut failed = 0usize;
     for file in &args {
-        match run_file(Path::new(file), only.as_deref()) {
+        match run_file(Path::new(file), only.as_deref(), through_traits.is_some()) {
             Ok(failures) => failed += failures,
             Err(error) => {
                 eprintln!("{file}: {error}");
@@ -34,13 +40,16 @@ fn main() -> ExitCode {
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn run_file(path: &Path, only: Option<&str>) -> Result<usize, String> {
+fn run_file(path: &Path, only: Option<&str>, through_traits: bool) -> Result<usize, String> {
     let records: Vec<_> = record::read(path)?
         .into_iter()
         .filter(|record| only.is_none_or(|only| record.name.contains(only)))
         .collect();
     let start = Instant::now();
-    let results: Vec<_> = records.par_iter().map(compare::run).collect();
+    let run = |record| {
+        if through_traits { traits::run(record, false).map(drop) } else { compare::run(record) }
+    };
+    let results: Vec<_> = records.par_iter().map(run).collect();
     let elapsed = start.elapsed();
 
     let mut categories: BTreeMap<&str, (usize, usize)> = BTreeMap::new();

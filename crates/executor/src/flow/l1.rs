@@ -63,14 +63,15 @@ pub(super) fn process<S: StateView, T: Tracer<S>>(
     let snapshot = runner.journal().checkpoint();
     let mut before = runner.journal().native;
     let mut out_of_native = false;
-    let (mut success, output, gas_left) = match run(runner, tx, gas, &mut before, tracer) {
-        Ok(result) => (result.is_ok(), result.output, result.gas_left),
+    let (mut end, output, gas_left) = match run(runner, tx, gas, &mut before, tracer) {
+        Ok(result) => (result.result, result.output, result.gas_left),
         Err(Halt::Fatal(fatal)) => return Err(Rejection::Fatal(fatal)),
         Err(Halt::OutOfGas | Halt::OutOfNative) => {
             out_of_native = true;
-            (false, Bytes::new(), 0)
+            (InstructionResult::OutOfGas, Bytes::new(), 0)
         }
     };
+    let mut success = end.is_ok();
     let journal = runner.journal();
     let withheld = if out_of_native {
         journal.rollback(snapshot);
@@ -85,6 +86,9 @@ pub(super) fn process<S: StateView, T: Tracer<S>>(
     let mut pubdata = journal.net_pubdata();
     let mut pubdata_cost = budget.pubdata_cost(pubdata)?;
     if native_left < pubdata_cost {
+        if success {
+            end = InstructionResult::Revert;
+        }
         success = false;
     }
     if !success {
@@ -120,6 +124,7 @@ pub(super) fn process<S: StateView, T: Tracer<S>>(
     });
     Ok(Processed {
         success,
+        end,
         output,
         created: None,
         gas_used: settled.gas_used,

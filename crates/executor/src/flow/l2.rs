@@ -13,7 +13,7 @@ use crate::{
 };
 use alloy_consensus::crypto::secp256k1::recover_signer_unchecked;
 use alloy_primitives::{Address, Bytes, Signature, U256};
-use revm::interpreter::{CallInput, Gas};
+use revm::interpreter::{CallInput, Gas, InstructionResult};
 use zkos_primitives::bytecode::MAX_INITCODE_SIZE;
 use zksync_os_interface::error::InvalidTransaction;
 
@@ -165,12 +165,14 @@ pub(super) fn process<S: StateView, T: Tracer<S>>(
     let snapshot = journal.checkpoint();
     let native_before = journal.native;
     let mut success;
+    let mut end;
     let output;
     let mut created = None;
     let gas_left;
     match execute(runner, tx, nonce, gas.remaining(), tracer) {
         Ok(outcome) => {
-            success = outcome.success;
+            success = outcome.end.is_ok();
+            end = outcome.end;
             output = outcome.output;
             created = outcome.created;
             gas_left = outcome.gas_left;
@@ -181,6 +183,7 @@ pub(super) fn process<S: StateView, T: Tracer<S>>(
             journal.rollback(snapshot);
             journal.native = native_before;
             success = false;
+            end = InstructionResult::OutOfGas;
             output = Bytes::new();
             gas_left = 0;
         }
@@ -192,6 +195,7 @@ pub(super) fn process<S: StateView, T: Tracer<S>>(
     let mut pubdata_cost = budget.pubdata_cost(pubdata.saturating_sub(validation_pubdata))?;
     if native_left < pubdata_cost && success {
         success = false;
+        end = InstructionResult::Revert;
     }
     if !success {
         journal.rollback(snapshot);
@@ -212,6 +216,7 @@ pub(super) fn process<S: StateView, T: Tracer<S>>(
     pay(runner, coinbase, earned)?;
     Ok(Processed {
         success,
+        end,
         output,
         created,
         gas_used: settled.gas_used,
@@ -246,7 +251,7 @@ fn verify_signature<S: StateView>(
 }
 
 struct Outcome {
-    success: bool,
+    end: InstructionResult,
     output: Bytes,
     created: Option<Address>,
     gas_left: u64,
@@ -278,14 +283,13 @@ fn execute<S: StateView, T: Tracer<S>>(
         return_range: 0..0,
     };
     let result = runner.execute(request, tracer)?;
-    let success = result.is_ok();
     let mut output = result.output;
     let mut created = None;
-    if success && kind.is_create() {
+    if result.result.is_ok() && kind.is_create() {
         let journal = runner.journal();
         let id = journal.access_free(callee)?;
         output = journal.fetch_code(id)?.original_bytes();
         created = Some(callee);
     }
-    Ok(Outcome { success, output, created, gas_left: result.gas_left })
+    Ok(Outcome { end: result.result, output, created, gas_left: result.gas_left })
 }

@@ -13,6 +13,7 @@ use crate::{
     tx::{TxKind, VmTx},
 };
 use alloy_primitives::{Address, Bytes, U256};
+use revm::interpreter::InstructionResult;
 use zksync_os_interface::error::InvalidTransaction;
 
 /// How transactions are checked and priced.
@@ -28,9 +29,11 @@ pub(crate) struct Mode {
 const SIMULATION_NATIVE_PER_GAS: u64 = 100;
 
 /// Outcome of a processed transaction.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Processed {
     pub(crate) success: bool,
+    /// How the outermost frame ended, or why the protocol undid it.
+    pub(crate) end: InstructionResult,
     pub(crate) output: Bytes,
     pub(crate) created: Option<Address>,
     pub(crate) gas_used: u64,

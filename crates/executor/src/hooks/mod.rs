@@ -5,10 +5,13 @@ mod deployer;
 mod messenger;
 mod precompiles;
 
+pub(crate) use precompiles::Precompile;
+
 use crate::{
     StateView,
     error::Halt,
     native,
+    spec::ExecutionSpec,
     vm::{CallKind, CallResult, Vm},
 };
 use alloy_primitives::{Address, B256, Bytes, Log, U256, keccak256};
@@ -22,7 +25,7 @@ const HOOK_BASE_GAS: u64 = 100;
 /// What stands behind an intercepted address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Hook {
-    Precompile(precompiles::Precompile),
+    Precompile(Precompile),
     Deployer,
     Messenger,
     BaseToken,
@@ -31,7 +34,7 @@ pub(crate) enum Hook {
 impl Hook {
     /// The hook of `address`, if it has one.
     #[inline]
-    pub(crate) fn at(address: &Address) -> Option<Self> {
+    pub(crate) fn at(address: &Address, spec: &ExecutionSpec) -> Option<Self> {
         if address.0[..17].iter().any(|byte| *byte != 0) {
             return None;
         }
@@ -42,14 +45,14 @@ impl Hook {
         } else if *address == BASE_TOKEN_ADDRESS {
             Some(Self::BaseToken)
         } else {
-            precompiles::Precompile::at(address).map(Self::Precompile)
+            Precompile::at(address, spec).map(Self::Precompile)
         }
     }
 }
 
 /// Addresses of the precompiles that exist.
-pub(crate) fn precompile_addresses() -> impl Iterator<Item = Address> {
-    (1..=8u64).chain([0x100]).map(|n| Address::from_word(B256::from(U256::from(n))))
+pub(crate) fn precompile_addresses(spec: &ExecutionSpec) -> impl Iterator<Item = Address> {
+    spec.precompiles.iter().map(|(number, _)| Address::left_padding_from(&number.to_be_bytes()))
 }
 
 /// A call to a hook.

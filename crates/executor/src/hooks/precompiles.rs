@@ -1,14 +1,14 @@
 //! EVM precompiles with their native prices. The mathematics is revm's.
 
 use super::HookCall;
-use crate::{error::Halt, native::NativeMeter, vm::CallResult};
-use alloy_primitives::{Address, U256};
+use crate::{error::Halt, native::NativeMeter, spec::ExecutionSpec, vm::CallResult};
+use alloy_primitives::{Address, Bytes, U256};
 use revm::{
     interpreter::InstructionResult,
     precompile::{EthPrecompileResult, bn254, hash, identity, modexp, secp256k1, secp256r1},
 };
 
-/// Precompiles that exist at execution version 5.
+/// Precompiles of any execution version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Precompile {
     EcRecover,
@@ -23,22 +23,12 @@ pub(crate) enum Precompile {
 }
 
 impl Precompile {
-    pub(super) fn at(address: &Address) -> Option<Self> {
+    pub(super) fn at(address: &Address, spec: &ExecutionSpec) -> Option<Self> {
         if address.0[..18].iter().any(|byte| *byte != 0) {
             return None;
         }
-        Some(match u16::from_be_bytes([address.0[18], address.0[19]]) {
-            1 => Self::EcRecover,
-            2 => Self::Sha256,
-            3 => Self::Ripemd160,
-            4 => Self::Identity,
-            5 => Self::ModExp,
-            6 => Self::Bn254Add,
-            7 => Self::Bn254Mul,
-            8 => Self::Bn254Pairing,
-            0x100 => Self::P256Verify,
-            _ => return None,
-        })
+        let number = u16::from_be_bytes([address.0[18], address.0[19]]);
+        spec.precompiles.iter().find(|(at, _)| *at == number).map(|(_, precompile)| *precompile)
     }
 }
 
@@ -51,6 +41,8 @@ const fn block_hash_native(len: usize) -> u64 {
 
 /// Largest gas amount that fits the internal unit; more fails before native is looked at.
 const MAX_GAS: u64 = u64::MAX / 256;
+/// Least gas of a modexp call.
+const MODEXP_MIN_GAS: u64 = 200;
 /// Least native a modexp call needs to be tried.
 const MODEXP_MIN_NATIVE: u64 = 60_000;
 
@@ -117,11 +109,19 @@ fn header_word(input: &[u8], index: usize) -> U256 {
 
 fn mod_exp(native: &mut NativeMeter, call: &HookCall<'_>) -> Result<CallResult, Halt> {
     let input = call.input;
-    if call.gas < 200 || native.remaining() < MODEXP_MIN_NATIVE {
+    if call.gas < MODEXP_MIN_GAS || native.remaining() < MODEXP_MIN_NATIVE {
         return Ok(burnt(InstructionResult::PrecompileOOG));
     }
-    let lengths = [0, 1, 2].map(|i| u64::try_from(header_word(input, i)));
-    let [Ok(base_len), Ok(exp_len), Ok(mod_len)] = lengths else {
+    let length = |index| u64::try_from(header_word(input, index));
+    let (Ok(base_len), Ok(mod_len)) = (length(0), length(2)) else {
+        return Ok(burnt(InstructionResult::PrecompileError));
+    };
+    // Nothing to compute, however long the exponent claims to be.
+    if base_len == 0 && mod_len == 0 {
+        native.charge(MODEXP_MIN_NATIVE)?;
+        return Ok(CallResult::success(call.gas - MODEXP_MIN_GAS, Bytes::new()));
+    }
+    let Ok(exp_len) = length(1) else {
         return Ok(burnt(InstructionResult::PrecompileError));
     };
     let exponent_head = {
@@ -145,4 +145,44 @@ fn mod_exp(native: &mut NativeMeter, call: &HookCall<'_>) -> Result<CallResult, 
         return Ok(burnt(InstructionResult::PrecompileOOG));
     }
     Ok(finish(modexp::berlin_run(input, gas), call.gas, gas))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vm::CallKind;
+
+    fn modexp(lengths: [U256; 3]) -> (CallResult, u64) {
+        let input = lengths.map(|length| length.to_be_bytes::<32>()).concat();
+        let call = HookCall {
+            kind: CallKind::Call,
+            is_static: false,
+            caller: Address::ZERO,
+            value: U256::ZERO,
+            input: &input,
+            gas: 1_000,
+        };
+        let mut native = NativeMeter::new(1_000_000);
+        let result = mod_exp(&mut native, &call).unwrap();
+        (result, 1_000_000 - native.remaining())
+    }
+
+    #[test]
+    fn modexp_of_nothing_ignores_the_length_of_the_exponent() {
+        let (result, native) = modexp([U256::ZERO, U256::MAX, U256::ZERO]);
+        assert!(result.is_ok() && result.output.is_empty());
+        assert_eq!((result.gas_left, native), (800, 60_000));
+    }
+
+    #[test]
+    fn modexp_with_a_length_out_of_range_burns_all_gas() {
+        for lengths in [
+            [U256::MAX, U256::ZERO, U256::ZERO],
+            [U256::ZERO, U256::ZERO, U256::MAX],
+            [U256::ONE, U256::MAX, U256::ZERO],
+        ] {
+            let (result, _) = modexp(lengths);
+            assert_eq!((result.result, result.gas_left), (InstructionResult::PrecompileError, 0));
+        }
+    }
 }

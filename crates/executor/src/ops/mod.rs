@@ -7,7 +7,7 @@
 mod memory;
 mod state;
 
-use crate::{native, vm::Vm};
+use crate::{native, spec::ExecutionSpec, vm::Vm};
 use revm::{
     bytecode::opcode as op,
     interpreter::{
@@ -94,7 +94,7 @@ fn jumpdest<S>(_: Ctx<'_, S>) -> OpResult {
 }
 
 /// Builds the table.
-pub(crate) fn table<S: crate::StateView>() -> OpTable<S> {
+pub(crate) fn table<S: crate::StateView>(spec: &ExecutionSpec) -> OpTable<S> {
     let mut table = [Op { run: unknown::<S>, gas: 0, native: native::STEP as u16 }; 256];
     let mut set = |code: u8, gas: u16, native: u16, run: fn(Ctx<'_, S>) -> OpResult| {
         table[code as usize] = Op { run, gas, native: native + native::STEP as u16 };
@@ -107,8 +107,8 @@ pub(crate) fn table<S: crate::StateView>() -> OpTable<S> {
     set(op::SDIV, 5, 1000, arithmetic::sdiv);
     set(op::MOD, 5, 1300, arithmetic::rem);
     set(op::SMOD, 5, 800, arithmetic::smod);
-    set(op::ADDMOD, 8, 2000, arithmetic::addmod);
-    set(op::MULMOD, 8, 4000, arithmetic::mulmod);
+    set(op::ADDMOD, 8, spec.addmod_native, arithmetic::addmod);
+    set(op::MULMOD, 8, spec.mulmod_native, arithmetic::mulmod);
     set(op::EXP, 0, 0, state::exp);
     set(op::SIGNEXTEND, 5, 400, arithmetic::signextend);
     set(op::LT, 3, 190, bitwise::lt);

@@ -54,12 +54,11 @@ getter!(gasprice, |interpreter, host| host.tx.gas_price);
 getter!(coinbase, |interpreter, host| word(host.env.coinbase));
 getter!(timestamp, |interpreter, host| U256::from(host.env.timestamp));
 getter!(number, |interpreter, host| U256::from(host.env.number));
-// The prover has no randomness beacon: the value is fixed.
-getter!(difficulty, |interpreter, host| U256::ONE);
+getter!(difficulty, |interpreter, host| host.env.spec.prev_randao);
 getter!(gaslimit, |interpreter, host| U256::from(host.env.gas_limit));
 getter!(chainid, |interpreter, host| U256::from(host.env.chain_id));
 getter!(basefee, |interpreter, host| host.env.base_fee);
-getter!(blobbasefee, |interpreter, host| U256::ONE);
+getter!(blobbasefee, |interpreter, host| host.env.spec.blob_base_fee);
 getter!(gas, |interpreter, host| U256::from(interpreter.gas.remaining()));
 
 pub(super) fn blobhash<S>(context: Ctx<'_, S>) -> OpResult {
@@ -69,10 +68,11 @@ pub(super) fn blobhash<S>(context: Ctx<'_, S>) -> OpResult {
     Ok(())
 }
 
-pub(super) fn blockhash<S>(context: Ctx<'_, S>) -> OpResult {
+pub(super) fn blockhash<S: StateView>(context: Ctx<'_, S>) -> OpResult {
     let Ctx { interpreter, host } = context;
     top!(interpreter, top);
-    *top = u64::try_from(*top).map_or(U256::ZERO, |number| host.env.block_hash(number));
+    let number = u64::try_from(*top).unwrap_or(u64::MAX);
+    *top = attempt!(host, host.block_hash(number).map_err(Halt::from));
     Ok(())
 }
 

@@ -8,9 +8,10 @@ use super::{FrameInfo, Tracer};
 use crate::{
     StateView,
     env::BlockEnv as Env,
+    evm::account_info,
     vm::{CallKind, CallResult, Vm},
 };
-use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_primitives::{Address, Bytes, U256};
 use revm::{
     Context, MainContext,
     bytecode::opcode as op,
@@ -24,10 +25,8 @@ use revm::{
         FrameInput, Gas, InstructionResult, Interpreter, InterpreterAction, InterpreterResult,
         interpreter_types::{Jumps, LoopControl},
     },
-    primitives::hardfork::SpecId,
-    state::{Account, AccountInfo, EvmStorageSlot},
+    state::{Account, EvmStorageSlot},
 };
-use zkos_primitives::AccountProperties;
 
 /// Context that inspectors are called with.
 pub type TraceContext = MainnetContext<EmptyDB>;
@@ -44,31 +43,22 @@ pub(crate) struct InspectorTracer<'a, I> {
     key: U256,
 }
 
-fn account_info(account: &AccountProperties) -> AccountInfo {
-    let code_hash = if account.observable_bytecode_hash.is_zero() {
-        alloy_primitives::KECCAK256_EMPTY
-    } else {
-        account.observable_bytecode_hash
-    };
-    AccountInfo { balance: account.balance, nonce: account.nonce, code_hash, ..Default::default() }
-}
-
 impl<'a, I> InspectorTracer<'a, I> {
     pub(crate) fn new(inspector: &'a mut I, env: &Env) -> Self {
         let mut context: TraceContext = Context::mainnet();
         context.cfg.chain_id = env.chain_id;
-        context.cfg.set_spec_and_mainnet_gas_params(SpecId::CANCUN);
+        context.cfg.set_spec_and_mainnet_gas_params(env.spec.hardfork);
         context.block.number = U256::from(env.number);
         context.block.beneficiary = env.coinbase;
         context.block.timestamp = U256::from(env.timestamp);
         context.block.gas_limit = env.gas_limit;
         context.block.basefee = u64::try_from(env.base_fee).unwrap_or(u64::MAX);
-        context.block.prevrandao = Some(B256::with_last_byte(1));
+        context.block.prevrandao = Some(env.spec.prev_randao.into());
         context
             .journaled_state
             .inner
             .warm_addresses
-            .set_precompile_addresses(&crate::hooks::precompile_addresses().collect());
+            .set_precompile_addresses(&crate::hooks::precompile_addresses(env.spec).collect());
         Self { inspector, context, inputs: Vec::new(), logs_seen: 0, opcode: 0, key: U256::ZERO }
     }
 

@@ -99,10 +99,10 @@ impl<'a> VmTx<'a> {
                 Self::from_ethereum(inner, signer, chain_id, verify)
             }
             (ZkTxEnvelope::L1(inner), _) => {
-                Ok(Self::from_l1(inner.inner(), inner.hash(), TxKind::L1Priority))
+                Self::from_l1(inner.inner(), inner.hash(), TxKind::L1Priority)
             }
             (ZkTxEnvelope::Upgrade(inner), _) => {
-                Ok(Self::from_l1(inner.inner(), inner.hash(), TxKind::Upgrade))
+                Self::from_l1(inner.inner(), inner.hash(), TxKind::Upgrade)
             }
         }
     }
@@ -113,7 +113,8 @@ impl<'a> VmTx<'a> {
         chain_id: u64,
         verify: bool,
     ) -> Result<Self, InvalidTransaction> {
-        if tx.is_eip4844() {
+        let hashed_len = tx.encode_2718_len();
+        if hashed_len > rlp::MAX_LEN || tx.is_eip4844() {
             return Err(InvalidTransaction::InvalidEncoding);
         }
         let authorizations = if let EthereumTxEnvelope::Eip7702(inner) = tx {
@@ -140,7 +141,7 @@ impl<'a> VmTx<'a> {
         Ok(Self {
             kind: TxKind::L2,
             hash: *tx.tx_hash(),
-            hashed_len: tx.encode_2718_len(),
+            hashed_len,
             from: signer,
             to: tx.to(),
             nonce: tx.nonce(),
@@ -165,8 +166,16 @@ impl<'a> VmTx<'a> {
         })
     }
 
-    fn from_l1<const TYPE: u8>(tx: &TxFromL1<TYPE>, hash: B256, kind: TxKind) -> Self {
-        Self {
+    fn from_l1<const TYPE: u8>(
+        tx: &TxFromL1<TYPE>,
+        hash: B256,
+        kind: TxKind,
+    ) -> Result<Self, InvalidTransaction> {
+        // The VM reads this field as 32 bits.
+        if u32::try_from(tx.gas_per_pubdata_byte_limit).is_err() {
+            return Err(InvalidTransaction::InvalidEncoding);
+        }
+        Ok(Self {
             kind,
             hash,
             hashed_len: CanonicalTransaction::from(tx).abi_encoded_len() + 32,
@@ -184,7 +193,7 @@ impl<'a> VmTx<'a> {
             deposit: tx.to_mint,
             refund_recipient: tx.refund_recipient,
             signature: None,
-        }
+        })
     }
 
     /// Gas of the calldata: 4 per zero byte, 16 per other byte.

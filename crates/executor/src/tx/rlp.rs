@@ -12,8 +12,8 @@ use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use std::borrow::Cow;
 use zksync_os_interface::error::InvalidTransaction;
 
-/// Longest accepted transaction.
-const MAX_LEN: usize = 1 << 23;
+/// Longest accepted transaction in bytes.
+pub(super) const MAX_LEN: usize = 1 << 23;
 
 /// Malformed input below the type byte.
 #[derive(Debug, Clone, Copy)]
