@@ -1,7 +1,8 @@
 //! Errors of the tree.
 
-use crate::{CodecError, ProofError, StoreError};
+use crate::{CodecError, ProofError};
 use alloy_primitives::B256;
+use std::{fmt, io};
 
 /// Why the tree refused an operation. The tree is unchanged after any of these.
 #[derive(Debug, thiserror::Error)]
@@ -56,18 +57,25 @@ pub enum TreeError {
         /// The key.
         key: B256,
     },
-    /// The store failed.
-    #[error("tree store: {operation} failed")]
-    Store {
-        /// What was asked of the store.
+    /// The file system refused. What was asked for has not happened and can be asked for again.
+    #[error("can't {operation} {file} of the state tree")]
+    Io {
+        /// What was tried, as a verb.
         operation: &'static str,
-        /// Its answer.
+        /// Name of the file in the directory of the tree; empty for the directory itself.
+        file: String,
+        /// The answer.
         #[source]
-        source: StoreError,
+        source: io::Error,
     },
-    /// What the store holds contradicts itself.
-    #[error("tree store is corrupt: {0}")]
-    Corrupt(#[from] Corruption),
+    /// A file does not hold what the tree has written. The tree has to be built again from the
+    /// blocks: see [`MerkleTree::open_or_reset`](crate::MerkleTree::open_or_reset).
+    #[error("state tree is damaged: {0}")]
+    Damaged(#[from] Damage),
+    /// A write failed in a way that leaves open what is on disk, so nothing more is written. Opening
+    /// the tree again finds out.
+    #[error("state tree can't go on after an earlier failed write: open it again")]
+    Halted,
     /// A proof made by this tree did not verify.
     #[error("own proof of version {version} does not verify")]
     OwnProof {
@@ -79,57 +87,94 @@ pub enum TreeError {
     },
 }
 
-/// How the contents of a store contradict each other.
+/// A place in a file of the tree that does not hold what was written there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Corruption {
-    /// A record that must be there is missing.
-    #[error("{record} of version {version} is missing")]
-    MissingRecord {
-        /// Name of the record.
-        record: &'static str,
-        /// The version.
-        version: u64,
-    },
-    /// Number of leaves differs from the recorded one.
-    #[error("{found} leaves where {recorded} are recorded")]
-    LeafCount {
-        /// According to the manifest or a record.
-        recorded: u64,
-        /// According to the leaves.
-        found: u64,
-    },
-    /// The root of the leaves differs from the recorded one.
-    #[error("root of version {version} is recorded as {recorded}, leaves give {found}")]
+#[error("file {file}, offset {offset}: {cause}")]
+pub struct Damage {
+    /// Name of the file in the directory of the tree.
+    pub file: String,
+    /// Where, in bytes from the start of the file. Points at the unit (page, record) in which the
+    /// damage is.
+    pub offset: u64,
+    /// What is wrong.
+    pub cause: DamageCause,
+}
+
+/// What is wrong with a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DamageCause {
+    /// The file ends too early, or is not there.
+    Truncated,
+    /// A checksum does not fit.
+    Checksum,
+    /// The checksum fits, the content does not: written by another version of this program.
+    Format(CodecError),
+    /// Records don't follow each other, or contradict what is recorded elsewhere.
+    Sequence,
+    /// Leaves do not hash to the node recorded for them.
+    PageHash,
+    /// The nodes do not hash to the root recorded for a version.
     Root {
         /// The version.
         version: u64,
-        /// According to the manifest or a record.
+        /// The root recorded.
         recorded: B256,
-        /// According to the leaves.
+        /// The root found.
         found: B256,
     },
     /// The list of leaves is not sorted by key or does not visit every leaf.
-    #[error("sorted list of leaves is broken at leaf {index}")]
     BrokenList {
-        /// Where.
+        /// The leaf at which it breaks.
         index: u64,
     },
-    /// An undo record names a leaf that its version can't have.
-    #[error("undo record of version {version} names leaf {index}")]
-    UndoLeaf {
+    /// The history lacks a version that is to be kept.
+    MissingVersion {
         /// The version.
         version: u64,
-        /// The leaf.
-        index: u64,
     },
-    /// A record can't be decoded.
-    #[error(transparent)]
-    Codec(#[from] CodecError),
+}
+
+impl fmt::Display for DamageCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Truncated => f.write_str("the file ends before"),
+            Self::Checksum => f.write_str("checksum does not fit"),
+            Self::Format(error) => error.fmt(f),
+            Self::Sequence => f.write_str("record does not fit the one before or the manifest"),
+            Self::PageHash => f.write_str("leaves do not hash to the node above them"),
+            Self::Root { version, recorded, found } => {
+                write!(
+                    f,
+                    "root of version {version} is recorded as {recorded}, leaves give {found}"
+                )
+            }
+            Self::BrokenList { index } => write!(f, "sorted list breaks at leaf {index}"),
+            Self::MissingVersion { version } => {
+                write!(f, "history of version {version} is missing")
+            }
+        }
+    }
+}
+
+impl Damage {
+    pub(crate) fn new(file: impl Into<String>, offset: u64, cause: DamageCause) -> Self {
+        Self { file: file.into(), offset, cause }
+    }
 }
 
 impl TreeError {
-    /// For `map_err` on calls to the store.
-    pub(crate) fn store(operation: &'static str) -> impl FnOnce(StoreError) -> Self {
-        move |source| Self::Store { operation, source }
+    /// For `map_err` on file operations.
+    pub(crate) fn io(operation: &'static str, file: &str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { operation, file: file.to_owned(), source }
+    }
+
+    /// For `map_err` on reads of what must be there: an early end is damage.
+    pub(crate) fn read(file: &str, offset: u64) -> impl FnOnce(io::Error) -> Self {
+        move |source| match source.kind() {
+            io::ErrorKind::UnexpectedEof => {
+                Damage::new(file, offset, DamageCause::Truncated).into()
+            }
+            _ => Self::Io { operation: "read", file: file.to_owned(), source },
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Order of the keys: which leaf holds a key, and which is its predecessor.
 
-use crate::{Corruption, Leaf, hash::RawHash};
+use crate::{TreeError, hash::RawHash};
 use rayon::prelude::*;
 
 /// Most entries in a chunk; a full one is split in two.
@@ -9,13 +9,13 @@ const CHUNK: usize = 256;
 /// Index of a leaf with the first bytes of its key. The whole key is in the leaf and is read only
 /// when the first bytes are equal, which for hashed keys means: for the key searched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Entry {
+pub(crate) struct Entry {
     prefix: u64,
     index: u64,
 }
 
 impl Entry {
-    fn new(key: &RawHash, index: u64) -> Self {
+    pub(crate) fn new(key: &RawHash, index: u64) -> Self {
         Self { prefix: prefix(key), index }
     }
 }
@@ -25,14 +25,26 @@ fn prefix(key: &RawHash) -> u64 {
 }
 
 /// Number of entries whose key is not above `key`.
-fn count_not_above(entries: &[Entry], key: &RawHash, leaves: &[Leaf]) -> usize {
+fn count_not_above(
+    entries: &[Entry],
+    key: &RawHash,
+    key_of: &impl Fn(u64) -> Result<RawHash, TreeError>,
+) -> Result<usize, TreeError> {
     let prefix = prefix(key);
     // Comparing numbers only lets the compiler search without branches. Whole keys are compared
     // where that is not enough: for the key itself, for hashed keys.
     let below = entries.partition_point(|entry| entry.prefix < prefix);
     let equal = entries[below..].iter().take_while(|entry| entry.prefix == prefix).count();
-    let not_above = |entry: &Entry| leaves[entry.index as usize].raw_key() <= key;
-    below + entries[below..below + equal].partition_point(not_above)
+    let (mut low, mut high) = (below, below + equal);
+    while low < high {
+        let middle = usize::midpoint(low, high);
+        if key_of(entries[middle].index)? <= *key {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    Ok(low)
 }
 
 /// Part of a chunk in which a key is to be searched, and how many entries are before it. Hashed
@@ -80,25 +92,21 @@ pub(crate) enum Found {
 }
 
 impl KeyIndex {
-    /// Sorts the leaves, and checks that the list that they form visits all of them in that order.
-    pub(crate) fn build(leaves: &[Leaf]) -> Result<Self, Corruption> {
-        let mut entries: Vec<Entry> = leaves
-            .par_iter()
-            .enumerate()
-            .map(|(i, leaf)| Entry::new(leaf.raw_key(), i as u64))
-            .collect();
-        entries.par_sort_unstable_by(|a, b| {
-            a.prefix.cmp(&b.prefix).then_with(|| {
-                leaves[a.index as usize].raw_key().cmp(leaves[b.index as usize].raw_key())
-            })
-        });
-        let broken = entries.par_windows(2).find_any(|pair| {
-            let leaf = &leaves[pair[0].index as usize];
-            leaf.next() != pair[1].index
-                || leaf.raw_key() == leaves[pair[1].index as usize].raw_key()
-        });
-        if let Some(pair) = broken {
-            return Err(Corruption::BrokenList { index: pair[0].index });
+    /// Sorts entries.
+    pub(crate) fn build(
+        mut entries: Vec<Entry>,
+        key_of: impl Fn(u64) -> Result<RawHash, TreeError>,
+    ) -> Result<Self, TreeError> {
+        entries.par_sort_unstable_by_key(|entry| entry.prefix);
+        for tied in entries.chunk_by_mut(|a, b| a.prefix == b.prefix).filter(|tied| tied.len() > 1)
+        {
+            let keyed: Result<Vec<_>, TreeError> =
+                tied.iter().map(|entry| Ok((key_of(entry.index)?, *entry))).collect();
+            let mut keyed = keyed?;
+            keyed.sort_unstable_by_key(|(key, _)| *key);
+            for (entry, (_, sorted)) in tied.iter_mut().zip(keyed) {
+                *entry = sorted;
+            }
         }
         // Room for a third more before the first splits.
         let chunks: Vec<_> = entries
@@ -112,25 +120,45 @@ impl KeyIndex {
         Ok(Self { fences: chunks.iter().map(|chunk| chunk[0]).collect(), chunks })
     }
 
-    /// Position of the last entry whose key is not above `key`.
-    fn position(&self, key: &RawHash, leaves: &[Leaf]) -> (usize, usize) {
-        // The smallest possible key is always in the index, so neither count is zero.
-        let chunk = count_not_above(&self.fences, key, leaves) - 1;
-        let (before, part) = narrow(&self.chunks[chunk], prefix(key));
-        (chunk, before + count_not_above(part, key, leaves) - 1)
+    /// Memory in bytes.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.chunks.len() * (CHUNK + 1) * size_of::<Entry>() + self.chunks.capacity() * 24
     }
 
-    /// Looks a key up among the first `leaf_count` leaves; later ones count as absent.
-    pub(crate) fn find(&self, key: &RawHash, leaves: &[Leaf], leaf_count: u64) -> Found {
-        let (mut chunk, mut pos) = self.position(key, leaves);
+    /// Indices of the leaves in the order of their keys.
+    pub(crate) fn sorted(&self) -> impl Iterator<Item = u64> {
+        self.chunks.iter().flatten().map(|entry| entry.index)
+    }
+
+    /// Position of the last entry whose key is not above `key`.
+    fn position(
+        &self,
+        key: &RawHash,
+        key_of: &impl Fn(u64) -> Result<RawHash, TreeError>,
+    ) -> Result<(usize, usize), TreeError> {
+        // The smallest possible key is always in the index, so neither count is zero.
+        let chunk = count_not_above(&self.fences, key, key_of)? - 1;
+        let (before, part) = narrow(&self.chunks[chunk], prefix(key));
+        Ok((chunk, before + count_not_above(part, key, key_of)? - 1))
+    }
+
+    /// Looks a key up among the first `leaf_count` leaves; later ones count as absent. Whole keys
+    /// are asked for where their first bytes do not decide.
+    pub(crate) fn find(
+        &self,
+        key: &RawHash,
+        leaf_count: u64,
+        key_of: &impl Fn(u64) -> Result<RawHash, TreeError>,
+    ) -> Result<Found, TreeError> {
+        let (mut chunk, mut pos) = self.position(key, key_of)?;
+        let first = self.chunks[chunk][pos];
+        if first.index < leaf_count && first.prefix == prefix(key) && key_of(first.index)? == *key {
+            return Ok(Found::Exact(first.index));
+        }
         loop {
             let entry = self.chunks[chunk][pos];
             if entry.index < leaf_count {
-                return if leaves[entry.index as usize].raw_key() == key {
-                    Found::Exact(entry.index)
-                } else {
-                    Found::Below(entry.index)
-                };
+                return Ok(Found::Below(entry.index));
             }
             // Ends at the first guard at the latest, which every version has.
             if pos > 0 {
@@ -143,14 +171,19 @@ impl KeyIndex {
     }
 
     /// Adds a key that is not in the index.
-    pub(crate) fn insert(&mut self, key: &RawHash, index: u64, leaves: &[Leaf]) {
+    pub(crate) fn insert(
+        &mut self,
+        key: &RawHash,
+        index: u64,
+        key_of: &impl Fn(u64) -> Result<RawHash, TreeError>,
+    ) -> Result<(), TreeError> {
         let entry = Entry::new(key, index);
         if self.chunks.is_empty() {
             self.fences.push(entry);
             self.chunks.push(vec![entry]);
-            return;
+            return Ok(());
         }
-        let (mut chunk, mut pos) = self.position(key, leaves);
+        let (mut chunk, mut pos) = self.position(key, key_of)?;
         if self.chunks[chunk].len() == CHUNK {
             let mut upper = Vec::with_capacity(CHUNK);
             upper.extend(self.chunks[chunk].drain(CHUNK / 2..));
@@ -162,12 +195,16 @@ impl KeyIndex {
             }
         }
         self.chunks[chunk].insert(pos + 1, entry);
+        Ok(())
     }
 
     /// Removes a key that is in the index.
-    pub(crate) fn remove(&mut self, key: &RawHash, leaves: &[Leaf]) {
-        let (chunk, pos) = self.position(key, leaves);
-        debug_assert_eq!(leaves[self.chunks[chunk][pos].index as usize].raw_key(), key);
+    pub(crate) fn remove(
+        &mut self,
+        key: &RawHash,
+        key_of: &impl Fn(u64) -> Result<RawHash, TreeError>,
+    ) -> Result<(), TreeError> {
+        let (chunk, pos) = self.position(key, key_of)?;
         self.chunks[chunk].remove(pos);
         match self.chunks[chunk].first() {
             Some(first) => self.fences[chunk] = *first,
@@ -176,13 +213,13 @@ impl KeyIndex {
                 self.fences.remove(chunk);
             }
         }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloy_primitives::B256;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
@@ -194,46 +231,52 @@ mod tests {
         key
     }
 
-    fn check(index: &KeyIndex, leaves: &[Leaf], model: &BTreeMap<RawHash, u64>, probe: &RawHash) {
+    fn check(index: &KeyIndex, keys: &[RawHash], model: &BTreeMap<RawHash, u64>, probe: &RawHash) {
         let expected = model
             .range(..=*probe)
             .next_back()
             .map(|(found, &i)| if found == probe { Found::Exact(i) } else { Found::Below(i) });
-        assert_eq!(Some(index.find(probe, leaves, u64::MAX)), expected);
+        let key_of = |index: u64| Ok(keys[index as usize]);
+        assert_eq!(index.find(probe, u64::MAX, &key_of).ok(), expected);
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(32))]
         #[test]
         fn behaves_like_a_sorted_map(seeds in prop::collection::vec(any::<u16>(), 1..2000), remove in any::<u16>()) {
-            let mut leaves = vec![Leaf::new(B256::ZERO, B256::ZERO, 0)];
+            let mut keys = vec![[0; 32]];
             let mut model = BTreeMap::from([([0; 32], 0)]);
             let mut index = KeyIndex::default();
-            index.insert(&[0; 32], 0, &leaves);
+            index.insert(&[0; 32], 0, &|_| Ok([0; 32])).expect("keys are there");
             for seed in &seeds {
                 let key = key(*seed);
                 if model.contains_key(&key) { continue; }
-                let next = leaves.len() as u64;
-                leaves.push(Leaf::new(B256::new(key), B256::ZERO, 0));
-                index.insert(&key, next, &leaves);
+                let next = keys.len() as u64;
+                keys.push(key);
+                index.insert(&key, next, &|index| Ok(keys[index as usize])).expect("keys are there");
                 model.insert(key, next);
             }
+            let key_of = |index: u64| Ok(keys[index as usize]);
+            let entries = keys.iter().zip(0..).map(|(key, index)| Entry::new(key, index)).collect();
+            let built = KeyIndex::build(entries, key_of).expect("keys are there");
+            prop_assert!(built.sorted().eq(index.sorted()));
+            prop_assert!(built.sorted().eq(model.values().copied()));
             for probe in (0..=u16::MAX).step_by(97) {
-                check(&index, &leaves, &model, &key(probe));
+                check(&index, &keys, &model, &key(probe));
             }
-            let kept = 1 + u64::from(remove) % leaves.len() as u64;
+            let kept = 1 + u64::from(remove) % keys.len() as u64;
             let cut: BTreeMap<_, _> = model.iter().filter(|(_, i)| **i < kept).map(|(k, i)| (*k, *i)).collect();
             for probe in (0..=u16::MAX).step_by(499) {
                 let probe = key(probe);
-                let early = index.find(&probe, &leaves, kept);
+                let early = index.find(&probe, kept, &key_of).expect("keys are there");
                 let (found, &i) = cut.range(..=probe).next_back().expect("the smallest key stays");
                 prop_assert_eq!(early, if *found == probe { Found::Exact(i) } else { Found::Below(i) });
             }
-            for i in (kept..leaves.len() as u64).rev() {
-                index.remove(leaves[i as usize].raw_key(), &leaves);
+            for i in (kept..keys.len() as u64).rev() {
+                index.remove(&keys[i as usize], &key_of).expect("keys are there");
             }
             for probe in (0..=u16::MAX).step_by(97) {
-                check(&index, &leaves, &cut, &key(probe));
+                check(&index, &keys, &cut, &key(probe));
             }
             prop_assert_eq!(index.chunks.iter().map(Vec::len).sum::<usize>(), cut.len());
         }

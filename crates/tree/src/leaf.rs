@@ -1,10 +1,6 @@
 //! A leaf and its byte form.
 
-use crate::{
-    CodecError,
-    codec::Reader,
-    hash::{RawHash, hash_bytes},
-};
+use crate::hash::{RawHash, hash_bytes};
 use alloy_primitives::{B256, hex};
 use std::fmt;
 
@@ -20,8 +16,6 @@ pub const MIN_GUARD_KEY: B256 = B256::ZERO;
 /// Key of the second guard: above every key of the state, so that every key has a successor.
 pub const MAX_GUARD_KEY: B256 = B256::repeat_byte(0xff);
 
-const FORMAT: u8 = 1;
-
 /// A leaf: key, value, and the index of the leaf with the next larger key.
 ///
 /// Held as the 72 bytes that are hashed, `key || value || next` with `next` in little endian, so
@@ -31,8 +25,8 @@ const FORMAT: u8 = 1;
 pub struct Leaf([u8; LEAF_BYTES]);
 
 impl Leaf {
-    /// Size of [`Leaf::encode`].
-    pub const ENCODED_SIZE: usize = 1 + LEAF_BYTES;
+    /// What an unoccupied position holds.
+    pub(crate) const EMPTY: Self = Self([0; LEAF_BYTES]);
 
     /// A leaf from its parts.
     pub fn new(key: B256, value: B256, next: u64) -> Self {
@@ -92,21 +86,6 @@ impl Leaf {
             Self::new(MAX_GUARD_KEY, B256::ZERO, MAX_GUARD_INDEX),
         ]
     }
-
-    /// Stored form: format byte 1, then the 72 bytes of [`Leaf::as_bytes`].
-    pub fn encode(&self) -> [u8; Self::ENCODED_SIZE] {
-        let mut out = [FORMAT; Self::ENCODED_SIZE];
-        out[1..].copy_from_slice(&self.0);
-        out
-    }
-
-    /// Reads [`Leaf::encode`].
-    pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
-        let mut reader = Reader::new("leaf", bytes, FORMAT)?;
-        let leaf = Self(reader.array()?);
-        reader.finish()?;
-        Ok(leaf)
-    }
 }
 
 impl fmt::Debug for Leaf {
@@ -138,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_and_codec() {
+    fn parts() {
         let mut leaf = Leaf::new(B256::repeat_byte(1), B256::repeat_byte(2), 0x0102_0304_0506_0708);
         assert_eq!(
             (leaf.key(), leaf.value(), leaf.next()),
@@ -147,15 +126,5 @@ mod tests {
         leaf.set_value(&B256::repeat_byte(3));
         leaf.set_next(9);
         assert_eq!(leaf, Leaf::new(B256::repeat_byte(1), B256::repeat_byte(3), 9));
-
-        let bytes = leaf.encode();
-        assert_eq!(Leaf::decode(&bytes), Ok(leaf));
-        assert_eq!(Leaf::decode(&bytes[..72]), Err(CodecError::Truncated { what: "leaf" }));
-        assert_eq!(
-            Leaf::decode(&[&bytes[..], &[0]].concat()),
-            Err(CodecError::TrailingBytes { what: "leaf", left: 1 })
-        );
-        assert_eq!(Leaf::decode(&[2; 73]), Err(CodecError::UnknownFormat { what: "leaf", got: 2 }));
-        assert_eq!(Leaf::decode(&[]), Err(CodecError::Truncated { what: "leaf" }));
     }
 }

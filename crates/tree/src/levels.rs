@@ -1,16 +1,18 @@
-//! All node hashes, one flat array per height.
+//! The upper node hashes, one flat array per height, in memory.
 
 use crate::{
-    Leaf, TREE_DEPTH,
+    TREE_DEPTH,
     hash::{HASHES_PER_TASK, PARALLEL_HASHES, RawHash, empty_hashes, hash_lanes},
+    pages::PAGE_HEIGHT,
 };
 use rayon::prelude::*;
 
-/// Node hashes by height and position. The array of a height ends with the ancestor of the last
-/// leaf; what lies beyond is empty. All 65 heights are there, so the root needs no special
-/// treatment.
+/// Node hashes by height, from the root nodes of pages on, and position: 4 bytes per leaf
+/// altogether. The array of a height ends with the ancestor of the last leaf; what lies beyond is
+/// empty.
 #[derive(Debug)]
 pub(crate) struct Levels {
+    /// Index 0 is height [`PAGE_HEIGHT`].
     levels: Vec<Vec<RawHash>>,
     /// Reused between updates.
     scratch: Vec<RawHash>,
@@ -18,7 +20,7 @@ pub(crate) struct Levels {
 
 impl Default for Levels {
     fn default() -> Self {
-        Self { levels: vec![Vec::new(); TREE_DEPTH + 1], scratch: Vec::new() }
+        Self { levels: vec![Vec::new(); TREE_DEPTH + 1 - PAGE_HEIGHT], scratch: Vec::new() }
     }
 }
 
@@ -31,62 +33,81 @@ pub(crate) fn nodes_at(height: usize, leaf_count: u64) -> u64 {
 }
 
 impl Levels {
-    /// Hashes everything.
-    pub(crate) fn build(leaves: &[Leaf]) -> Self {
+    /// Hashes everything above the given page nodes.
+    pub(crate) fn build(pages: Vec<RawHash>) -> Self {
         let mut levels = Self::default();
-        levels.update(leaves, (0..leaves.len() as u64).collect());
+        let all = (0..pages.len() as u64).collect();
+        levels.levels[0] = pages;
+        levels.hash_above(all);
         levels
     }
 
     /// The root; that of an empty tree if there are no leaves.
     pub(crate) fn root(&self) -> RawHash {
-        self.levels[TREE_DEPTH].first().copied().unwrap_or_else(|| empty_hashes()[TREE_DEPTH])
+        self.levels[TREE_DEPTH - PAGE_HEIGHT]
+            .first()
+            .copied()
+            .unwrap_or_else(|| empty_hashes()[TREE_DEPTH])
     }
 
-    /// The node at a position, empty ones included.
+    /// The node at a position of a height from [`PAGE_HEIGHT`] on, empty ones included.
     pub(crate) fn node(&self, height: usize, position: u64) -> &RawHash {
-        self.levels[height].get(position as usize).unwrap_or_else(|| &empty_hashes()[height])
+        self.levels[height - PAGE_HEIGHT]
+            .get(position as usize)
+            .unwrap_or_else(|| &empty_hashes()[height])
     }
 
-    /// Follows a change of the leaves. `dirty` holds the indices of changed and new leaves,
-    /// ascending without repetition. After leaves were cut off, the last one that stays must be in
-    /// it.
-    pub(crate) fn update(&mut self, leaves: &[Leaf], mut dirty: Vec<u64>) {
-        let leaf_count = leaves.len() as u64;
-        for (height, level) in self.levels.iter_mut().enumerate() {
-            level.resize(nodes_at(height, leaf_count) as usize, [0; 32]);
+    /// The nodes of all pages.
+    pub(crate) fn page_nodes(&self) -> &[RawHash] {
+        &self.levels[0]
+    }
+
+    /// Follows a change of pages, given ascending with their nodes. After pages were cut off, the
+    /// last one that stays must be among them.
+    pub(crate) fn update(&mut self, page_count: u64, changed: &[(u64, RawHash)]) {
+        self.levels[0].resize(page_count as usize, [0; 32]);
+        for (page, node) in changed {
+            self.levels[0][*page as usize] = *node;
+        }
+        self.hash_above(changed.iter().map(|(page, _)| *page).collect());
+    }
+
+    /// Hashes what is above the given positions of the lowest height.
+    fn hash_above(&mut self, mut dirty: Vec<u64>) {
+        let pages = self.levels[0].len() as u64;
+        for (above, level) in self.levels.iter_mut().enumerate().skip(1) {
+            level.resize(nodes_at(above, pages) as usize, [0; 32]);
         }
         if dirty.is_empty() {
             return;
         }
-        self.rehash(0, &dirty, |dirty, out| {
-            hash_lanes(dirty.iter().map(|i| leaves[*i as usize].as_bytes().as_slice()), out);
-        });
-        for height in 1..=TREE_DEPTH {
+        for above in 1..self.levels.len() {
             for i in &mut dirty {
                 *i >>= 1;
             }
             dirty.dedup();
-            let below = std::mem::take(&mut self.levels[height - 1]);
+            let below = std::mem::take(&mut self.levels[above - 1]);
             let pair = |i: u64| 2 * i as usize..2 * i as usize + 2;
             // Only the last node of a height can lack its right child.
             let edge = match below.last() {
-                Some(last) if below.len() % 2 == 1 => [*last, empty_hashes()[height - 1]],
+                Some(last) if below.len() % 2 == 1 => {
+                    [*last, empty_hashes()[PAGE_HEIGHT + above - 1]]
+                }
                 _ => [[0; 32]; 2],
             };
-            self.rehash(height, &dirty, |dirty, out| {
+            self.rehash(above, &dirty, |dirty, out| {
                 let children =
                     dirty.iter().map(|i| below.get(pair(*i)).unwrap_or(&edge).as_flattened());
                 hash_lanes(children, out);
             });
-            self.levels[height - 1] = below;
+            self.levels[above - 1] = below;
         }
     }
 
-    /// Hashes the nodes at the given positions of one height and puts them in place.
+    /// Hashes the nodes at the given positions of one array and puts them in place.
     fn rehash(
         &mut self,
-        height: usize,
+        above: usize,
         dirty: &[u64],
         hash: impl Fn(&[u64], &mut [RawHash]) + Sync,
     ) {
@@ -99,7 +120,7 @@ impl Levels {
                 .zip(dirty.par_chunks(HASHES_PER_TASK))
                 .for_each(|(out, dirty)| hash(dirty, out));
         }
-        let level = &mut self.levels[height];
+        let level = &mut self.levels[above];
         for (i, hash) in dirty.iter().zip(&self.scratch) {
             level[*i as usize] = *hash;
         }

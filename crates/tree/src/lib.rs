@@ -10,47 +10,62 @@
 //! # What it must not do
 //!
 //! It knows nothing about blocks beyond a version number, nothing about accounts or how keys are
-//! derived, and does no I/O: persistence is behind [`TreeStore`].
+//! derived, and touches files only through a [`TreeStore`], a directory of its own.
 //!
 //! # How data moves through it
 //!
 //! * [`MerkleTree::extend`] takes the net storage writes of one block, in the block's write order.
 //!   Known keys are updated in place, unknown ones are appended in the order in which they stand in
 //!   the list, the sorted list is relinked, and only the nodes above changed leaves are hashed,
-//!   height by height, several lanes at a time.
-//! * Leaves and all heights live in memory as flat arrays, so a node is found by arithmetic. The
-//!   store holds leaves only; the heights are hashed again at open and the root is compared with
-//!   the recorded one.
-//! * A version (one per block, version 0 is genesis) is kept as an [`UndoRecord`]: the leaves that
-//!   it replaced. [`MerkleTree::view`] looks at an older version through the undo records between
-//!   it and the latest one, [`MerkleTree::truncate`] goes back for good,
-//!   [`MerkleTree::retain_from`] forgets.
+//!   height by height, several lanes at a time. [`MerkleTree::extend_batch`] hashes once for several
+//!   blocks.
+//! * Leaves are a flat array in a file, sixteen to a page, behind a cache of bounded size. Everything
+//!   from the node above a page (height 4) up to the root is in memory, in one flat array per
+//!   height, so a page that is read is hashed and compared with its node: a damaged or stale page
+//!   can't get into a root. The order of the keys is in memory as 8 bytes of key and index.
+//! * A change is first in the log, as old and new contents of the leaves, which serves both to redo
+//!   and to undo it. Pages and nodes are written at checkpoints only, in order of position. Opening
+//!   reads all leaves, redoes the log, and compares the root with the recorded one; what a crash
+//!   explains is repaired, anything else is [`TreeError::Damaged`], and the tree has to be built
+//!   again from the blocks ([`MerkleTree::open_or_reset`]).
+//! * A version (one per block, version 0 is genesis) stays as long as the log leads back to it.
+//!   [`MerkleTree::view`] looks at it through what has changed since, [`MerkleTree::truncate`] goes
+//!   back for good, [`MerkleTree::retain_from`] forgets.
 //! * A [`BatchProof`] is everything that somebody without the tree needs to check what a block
 //!   read, and to get from the old root to the new one. It has a byte form for hostile channels.
 
+mod changes;
 mod codec;
 mod error;
 mod hash;
 mod index;
 mod leaf;
 mod levels;
+mod log;
+mod manifest;
+mod pages;
 mod proof;
 mod store;
 mod tree;
+mod versions;
 mod view;
 
 pub use codec::CodecError;
-pub use error::{Corruption, TreeError};
+pub use error::{Damage, DamageCause, TreeError};
 pub use hash::{empty_subtree_hash, hash_node};
 pub use leaf::{LEAF_BYTES, Leaf, MAX_GUARD_INDEX, MAX_GUARD_KEY, MIN_GUARD_INDEX, MIN_GUARD_KEY};
 pub use proof::{
     BatchProof, KeyProof, LeafProof, NeighborProof, Operation, ProofError, VerifiedBatch,
 };
+#[cfg(any(test, feature = "test-utils"))]
+pub use store::{CrashStore, Survival};
 pub use store::{
-    InMemoryStore, Manifest, StoreError, TreeStore, TreeUpdate, UndoRecord, VersionRecord,
+    FsStore, InMemoryStore, TreeFile, TreeStore, TreeVersion, copy_files, is_tree_file,
 };
-pub use tree::MerkleTree;
+pub use tree::{MerkleTree, Opened, Rebuild, TreeOptions, TreeTimes, TreeUsage};
 pub use view::{Lookup, TreeView};
+
+pub(crate) use versions::VersionRecord;
 
 use alloy_primitives::B256;
 

@@ -1,7 +1,8 @@
 //! Looking at one version of the tree.
 
 use crate::{
-    BatchProof, KeyProof, Leaf, LeafProof, NeighborProof, Operation, TREE_DEPTH, TreeOutput,
+    BatchProof, KeyProof, Leaf, LeafProof, NeighborProof, Operation, TREE_DEPTH, TreeError,
+    TreeOutput,
     hash::{RawHash, empty_hashes, hash_all},
     index::Found,
     levels::nodes_at,
@@ -54,21 +55,21 @@ impl<'a> TreeView<'a> {
         version: u64,
         leaf_count: u64,
         leaves: BTreeMap<u64, Leaf>,
-    ) -> Self {
+    ) -> Result<Self, TreeError> {
         let mut view = Self { leaf_count, leaves, ..Self::latest(dense, version) };
         if leaf_count != dense.leaf_count() || !view.leaves.is_empty() {
-            view.hash_changes();
+            view.hash_changes()?;
         }
-        view
+        Ok(view)
     }
 
-    fn hash_changes(&mut self) {
+    fn hash_changes(&mut self) -> Result<(), TreeError> {
         let last = self.leaf_count - 1;
         let bytes: Vec<_> = self.leaves.values().map(|leaf| *leaf.as_bytes()).collect();
         let mut changed: Vec<(u64, RawHash)> =
             self.leaves.keys().copied().zip(hash_all(&bytes)).collect();
         if self.leaf_count != self.dense.leaf_count() && !self.leaves.contains_key(&last) {
-            changed.push((last, *self.dense.levels.node(0, last)));
+            changed.push((last, self.dense.node(0, last)?));
         }
         self.nodes = vec![changed];
         for height in 0..TREE_DEPTH {
@@ -76,9 +77,9 @@ impl<'a> TreeView<'a> {
             let count = nodes_at(height, self.leaf_count);
             let unchanged = |position: u64| {
                 if position < count {
-                    self.dense.levels.node(height, position)
+                    self.dense.node(height, position)
                 } else {
-                    &empty_hashes()[height]
+                    Ok(empty_hashes()[height])
                 }
             };
             let mut positions = Vec::with_capacity(below.len());
@@ -86,11 +87,11 @@ impl<'a> TreeView<'a> {
             for family in below.chunk_by(|a, b| a.0 >> 1 == b.0 >> 1) {
                 let parent = family[0].0 >> 1;
                 let mut pair = [0; 64];
-                pair[..32].copy_from_slice(unchanged(2 * parent));
-                pair[32..].copy_from_slice(unchanged(2 * parent + 1));
-                for (position, hash) in family {
-                    let start = 32 * (position & 1) as usize;
-                    pair[start..start + 32].copy_from_slice(hash);
+                for (position, child) in (2 * parent..).zip(pair.chunks_exact_mut(32)) {
+                    match family.iter().find(|(changed, _)| *changed == position) {
+                        Some((_, hash)) => child.copy_from_slice(hash),
+                        None => child.copy_from_slice(&unchanged(position)?),
+                    }
                 }
                 positions.push(parent);
                 children.push(pair);
@@ -98,7 +99,8 @@ impl<'a> TreeView<'a> {
             let hashes = hash_all(&children);
             self.nodes.push(positions.into_iter().zip(hashes).collect());
         }
-        self.root = self.node(TREE_DEPTH, 0);
+        self.root = self.node(TREE_DEPTH, 0)?;
+        Ok(())
     }
 
     /// The version looked at.
@@ -127,9 +129,9 @@ impl<'a> TreeView<'a> {
 
     /// Hash of the node at a height (0 to 64) and position; empty subtrees beyond the last leaf
     /// included.
-    pub(crate) fn node(&self, height: usize, position: u64) -> B256 {
+    pub(crate) fn node(&self, height: usize, position: u64) -> Result<B256, TreeError> {
         if position >= nodes_at(height, self.leaf_count) {
-            return empty_hashes()[height].into();
+            return Ok(empty_hashes()[height].into());
         }
         let changed = self.nodes.get(height).and_then(|nodes| {
             nodes
@@ -137,109 +139,131 @@ impl<'a> TreeView<'a> {
                 .ok()
                 .map(|i| nodes[i].1)
         });
-        changed.unwrap_or_else(|| *self.dense.levels.node(height, position)).into()
-    }
-
-    /// The leaf with an index, `None` beyond the last.
-    pub fn leaf(&self, index: u64) -> Option<Leaf> {
-        (index < self.leaf_count).then(|| self.existing_leaf(index))
-    }
-
-    fn existing_leaf(&self, index: u64) -> Leaf {
-        self.leaves.get(&index).copied().unwrap_or_else(|| self.dense.leaves[index as usize])
-    }
-
-    /// Where a key stands.
-    pub fn lookup(&self, key: &B256) -> Lookup {
-        self.located(self.dense.index.find(&key.0, &self.dense.leaves, self.leaf_count))
-    }
-
-    fn located(&self, found: Found) -> Lookup {
-        match found {
-            Found::Exact(index) => Lookup::Existing { index },
-            Found::Below(left) => Lookup::Missing { left, right: self.existing_leaf(left).next() },
+        match changed {
+            Some(hash) => Ok(hash.into()),
+            None => self.trimmed(self.dense.node(height, position)).map(Into::into),
         }
     }
 
+    /// The leaf with an index, `None` beyond the last.
+    pub fn leaf(&self, index: u64) -> Result<Option<Leaf>, TreeError> {
+        (index < self.leaf_count).then(|| self.existing_leaf(index)).transpose()
+    }
+
+    fn existing_leaf(&self, index: u64) -> Result<Leaf, TreeError> {
+        match self.leaves.get(&index) {
+            Some(leaf) => Ok(*leaf),
+            None => self.trimmed(self.dense.leaf(index)),
+        }
+    }
+
+    /// To be put around what may bring a page into memory.
+    fn trimmed<T>(&self, result: T) -> T {
+        self.dense.pages.trim();
+        result
+    }
+
+    /// Where a key stands.
+    pub fn lookup(&self, key: &B256) -> Result<Lookup, TreeError> {
+        self.located(self.trimmed(self.dense.find(key, self.leaf_count))?)
+    }
+
+    fn located(&self, found: Found) -> Result<Lookup, TreeError> {
+        Ok(match found {
+            Found::Exact(index) => Lookup::Existing { index },
+            Found::Below(left) => Lookup::Missing { left, right: self.existing_leaf(left)?.next() },
+        })
+    }
+
     /// Value of a key; `None` if it was never written up to this version.
-    pub fn get(&self, key: &B256) -> Option<B256> {
-        match self.lookup(key) {
-            Lookup::Existing { index } => Some(self.existing_leaf(index).value()),
-            Lookup::Missing { .. } => None,
+    pub fn get(&self, key: &B256) -> Result<Option<B256>, TreeError> {
+        match self.lookup(key)? {
+            Lookup::Existing { index } => self.existing_leaf(index).map(|leaf| Some(leaf.value())),
+            Lookup::Missing { .. } => Ok(None),
         }
     }
 
     /// The 64 hashes beside the way from a leaf to the root, leaf side first. `None` beyond the
     /// last leaf.
-    pub fn full_path(&self, index: u64) -> Option<[B256; TREE_DEPTH]> {
-        (index < self.leaf_count)
-            .then(|| std::array::from_fn(|height| self.node(height, (index >> height) ^ 1)))
+    pub fn full_path(&self, index: u64) -> Result<Option<[B256; TREE_DEPTH]>, TreeError> {
+        if index >= self.leaf_count {
+            return Ok(None);
+        }
+        let mut path = [B256::ZERO; TREE_DEPTH];
+        for (height, sibling) in path.iter_mut().enumerate() {
+            *sibling = self.node(height, (index >> height) ^ 1)?;
+        }
+        Ok(Some(path))
     }
 
     /// Leaf with its siblings up to the height above which they are all empty.
-    fn prove_leaf(&self, index: u64) -> (B256, LeafProof) {
-        let leaf = self.existing_leaf(index);
+    fn prove_leaf(&self, index: u64) -> Result<(B256, LeafProof), TreeError> {
+        let leaf = self.existing_leaf(index)?;
         let kept = (u64::BITS - (self.leaf_count - 1).leading_zeros()).max(1) as usize;
-        let siblings = (0..kept).map(|height| self.node(height, (index >> height) ^ 1)).collect();
-        (leaf.key(), LeafProof { index, value: leaf.value(), next_index: leaf.next(), siblings })
+        let siblings: Result<_, TreeError> =
+            (0..kept).map(|height| self.node(height, (index >> height) ^ 1)).collect();
+        let (value, next_index) = (leaf.value(), leaf.next());
+        Ok((leaf.key(), LeafProof { index, value, next_index, siblings: siblings? }))
     }
 
     /// Proof of what is stored under a key, or that nothing is.
-    pub fn prove(&self, key: &B256) -> KeyProof {
+    pub fn prove(&self, key: &B256) -> Result<KeyProof, TreeError> {
         let neighbor = |index| {
-            let (leaf_key, leaf) = self.prove_leaf(index);
-            NeighborProof { leaf, leaf_key }
+            let (leaf_key, leaf) = self.prove_leaf(index)?;
+            Ok::<_, TreeError>(NeighborProof { leaf, leaf_key })
         };
-        match self.lookup(key) {
-            Lookup::Existing { index } => KeyProof::Existing(self.prove_leaf(index).1),
+        Ok(match self.lookup(key)? {
+            Lookup::Existing { index } => KeyProof::Existing(self.prove_leaf(index)?.1),
             Lookup::Missing { left, right } => KeyProof::NonExisting {
-                left_neighbor: neighbor(left),
-                right_neighbor: neighbor(right),
+                left_neighbor: neighbor(left)?,
+                right_neighbor: neighbor(right)?,
             },
-        }
+        })
     }
 
     /// Witness of a block that starts from this version, see [`BatchProof`].
-    pub fn prove_batch(&self, reads: &[B256], writes: &[B256]) -> BatchProof {
+    pub fn prove_batch(&self, reads: &[B256], writes: &[B256]) -> Result<BatchProof, TreeError> {
         let mut needed = Vec::with_capacity(2 * (reads.len() + writes.len()) + 1);
-        let mut locate = |keys: &[B256]| -> Vec<Operation> {
-            let found = self.dense.find_all(keys, |key| key, self.leaf_count);
-            let operation = |found| match self.located(found) {
+        let mut locate = |keys: &[B256]| -> Result<Vec<Operation>, TreeError> {
+            let found = self.dense.find_all(keys, self.leaf_count)?;
+            let operation = |found| match self.located(found)? {
                 Lookup::Existing { index } => {
                     needed.push(index);
-                    Operation::Hit(index)
+                    Ok(Operation::Hit(index))
                 }
                 Lookup::Missing { left, right } => {
                     needed.extend([left, right]);
-                    Operation::Miss(left)
+                    Ok(Operation::Miss(left))
                 }
             };
             found.into_iter().map(operation).collect()
         };
-        let read_operations = locate(reads);
-        let operations = locate(writes);
+        let read_operations = locate(reads)?;
+        let operations = locate(writes)?;
         if operations.iter().any(|operation| matches!(operation, Operation::Miss(_))) {
             needed.push(self.leaf_count - 1);
         }
         needed.sort_unstable();
         needed.dedup();
-        let leaves = needed.iter().map(|index| (*index, self.existing_leaf(*index))).collect();
-        BatchProof { operations, read_operations, leaves, hashes: self.missing_hashes(needed) }
+        let leaves: Result<_, TreeError> =
+            needed.iter().map(|index| Ok((*index, self.existing_leaf(*index)?))).collect();
+        let (leaves, hashes) = (leaves?, self.missing_hashes(needed)?);
+        Ok(BatchProof { operations, read_operations, leaves, hashes })
     }
 
     /// Hashes that lead from the given leaves (ascending) to the root, beside those that follow
     /// from the leaves.
-    fn missing_hashes(&self, mut known: Vec<u64>) -> Vec<B256> {
+    fn missing_hashes(&self, mut known: Vec<u64>) -> Result<Vec<B256>, TreeError> {
         let mut hashes = Vec::new();
         if known.is_empty() {
-            return hashes;
+            return Ok(hashes);
         }
         for height in 0..TREE_DEPTH {
             let count = nodes_at(height, self.leaf_count);
             for family in known.chunk_by(|a, b| a >> 1 == b >> 1) {
                 let sibling = family[0] ^ 1;
                 if family.len() == 1 && sibling < count {
-                    hashes.push(self.node(height, sibling));
+                    hashes.push(self.node(height, sibling)?);
                 }
             }
             for position in &mut known {
@@ -247,6 +271,6 @@ impl<'a> TreeView<'a> {
             }
             known.dedup();
         }
-        hashes
+        Ok(hashes)
     }
 }

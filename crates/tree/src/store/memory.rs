@@ -1,38 +1,15 @@
-//! A store that forgets everything at exit.
+//! A directory that forgets everything at exit.
 
-use super::{Manifest, StoreError, TreeStore, TreeUpdate, UndoRecord, VersionRecord};
-use crate::{CodecError, Leaf};
+use super::{TreeFile, TreeStore};
 use parking_lot::RwLock;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io, sync::Arc};
 
-/// Keeps the stored tree in memory, in its byte forms. For tests and for trees that are cheap to
-/// build again.
+type Content = Arc<RwLock<Vec<u8>>>;
+
+/// Keeps the files in memory. For tests and for trees that are cheap to build again.
 #[derive(Debug, Default)]
 pub struct InMemoryStore {
-    rows: RwLock<Rows>,
-}
-
-#[derive(Debug, Default)]
-struct Rows {
-    manifest: Option<Vec<u8>>,
-    leaves: Vec<[u8; Leaf::ENCODED_SIZE]>,
-    versions: BTreeMap<u64, Vec<u8>>,
-    undo: BTreeMap<u64, Vec<u8>>,
-}
-
-/// An update leaves a hole in the list of leaves.
-#[derive(Debug, thiserror::Error)]
-#[error("leaf {index} is written after {len} leaves")]
-struct LeafHole {
-    index: u64,
-    len: usize,
-}
-
-fn decode<T>(
-    bytes: Option<&Vec<u8>>,
-    decode: impl FnOnce(&[u8]) -> Result<T, CodecError>,
-) -> Result<Option<T>, StoreError> {
-    Ok(bytes.map(|bytes| decode(bytes)).transpose()?)
+    files: RwLock<BTreeMap<String, Content>>,
 }
 
 impl InMemoryStore {
@@ -43,53 +20,71 @@ impl InMemoryStore {
 }
 
 impl TreeStore for InMemoryStore {
-    fn manifest(&self) -> Result<Option<Manifest>, StoreError> {
-        decode(self.rows.read().manifest.as_ref(), Manifest::decode)
+    fn open_file(&self, name: &str) -> io::Result<Box<dyn TreeFile>> {
+        let content = self.files.write().entry(name.to_owned()).or_default().clone();
+        Ok(Box::new(MemoryFile(content)))
     }
 
-    fn leaves(&self) -> Result<Vec<Leaf>, StoreError> {
-        let rows = self.rows.read();
-        Ok(rows.leaves.iter().map(|bytes| Leaf::decode(bytes)).collect::<Result<_, _>>()?)
+    fn remove_file(&self, name: &str) -> io::Result<()> {
+        self.files.write().remove(name);
+        Ok(())
     }
 
-    fn version_record(&self, version: u64) -> Result<Option<VersionRecord>, StoreError> {
-        decode(self.rows.read().versions.get(&version), VersionRecord::decode)
+    fn files(&self) -> io::Result<Vec<String>> {
+        Ok(self.files.read().keys().cloned().collect())
     }
 
-    fn undo_record(&self, version: u64) -> Result<Option<UndoRecord>, StoreError> {
-        decode(self.rows.read().undo.get(&version), UndoRecord::decode)
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct MemoryFile(Content);
+
+/// An offset or size that memory can hold.
+fn position(offset: u64) -> io::Result<usize> {
+    usize::try_from(offset).map_err(|_| io::ErrorKind::FileTooLarge.into())
+}
+
+/// Writes into the content of a file that is held in memory.
+pub(super) fn write(content: &mut Vec<u8>, bytes: &[u8], offset: u64) -> io::Result<()> {
+    let start = position(offset)?;
+    let end = start.checked_add(bytes.len()).ok_or(io::ErrorKind::FileTooLarge)?;
+    if content.len() < end {
+        content.resize(end, 0);
+    }
+    content[start..end].copy_from_slice(bytes);
+    Ok(())
+}
+
+/// Reads from the content of a file that is held in memory.
+pub(super) fn read(content: &[u8], buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    let start = position(offset)?;
+    let range = start..start.checked_add(buffer.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
+    buffer.copy_from_slice(content.get(range).ok_or(io::ErrorKind::UnexpectedEof)?);
+    Ok(())
+}
+
+impl TreeFile for MemoryFile {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.0.read().len() as u64)
     }
 
-    fn apply(&self, update: TreeUpdate) -> Result<(), StoreError> {
-        let mut rows = self.rows.write();
-        let mut len = rows.leaves.len();
-        for (index, _) in &update.leaves {
-            if *index > len as u64 {
-                return Err(LeafHole { index: *index, len }.into());
-            }
-            len = len.max(*index as usize + 1);
-        }
-        rows.manifest = Some(update.manifest.encode());
-        for (index, leaf) in &update.leaves {
-            let index = *index as usize;
-            if index == rows.leaves.len() {
-                rows.leaves.push(leaf.encode());
-            } else {
-                rows.leaves[index] = leaf.encode();
-            }
-        }
-        if !update.removed_leaves.is_empty() {
-            rows.leaves.truncate(update.removed_leaves.start as usize);
-        }
-        rows.versions
-            .extend(update.versions.iter().map(|(version, record)| (*version, record.encode())));
-        if !update.removed_versions.is_empty() {
-            rows.versions.retain(|version, _| !update.removed_versions.contains(version));
-        }
-        rows.undo.extend(update.undo.iter().map(|(version, record)| (*version, record.encode())));
-        if !update.removed_undo.is_empty() {
-            rows.undo.retain(|version, _| !update.removed_undo.contains(version));
-        }
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        read(&self.0.read(), buffer, offset)
+    }
+
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        write(&mut self.0.write(), bytes, offset)
+    }
+
+    fn set_size(&self, size: u64) -> io::Result<()> {
+        self.0.write().resize(position(size)?, 0);
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
         Ok(())
     }
 }

@@ -1,104 +1,73 @@
-//! The seam to persistence.
-//!
-//! A store holds four things. Where it puts them is its own business; their byte forms are given by
-//! the `encode` and `decode` functions of the types.
-//!
-//! | what | key | lifetime |
-//! |---|---|---|
-//! | [`Manifest`] | one | rewritten by every update |
-//! | [`Leaf`] | leaf index | latest content only; the rows are `0..manifest.leaf_count` |
-//! | [`VersionRecord`] | version | `0..=manifest.version`, never pruned |
-//! | [`UndoRecord`] | version | `manifest.oldest_version + 1..=manifest.version` |
+//! The seam to the file system: the few operations that the tree needs of a directory of its own.
 
+mod copy;
+#[cfg(any(test, feature = "test-utils"))]
+mod crash;
+mod fs;
 mod memory;
-mod record;
 
+pub use copy::{TreeVersion, copy_files, is_tree_file};
+#[cfg(any(test, feature = "test-utils"))]
+pub use crash::{CrashStore, Survival};
+pub use fs::FsStore;
 pub use memory::InMemoryStore;
-pub use record::{Manifest, UndoRecord, VersionRecord};
 
-use crate::Leaf;
-use std::{fmt, ops::Range, sync::Arc};
+use std::{fmt, io, sync::Arc};
 
-/// Error of a store implementation.
-pub type StoreError = Box<dyn std::error::Error + Send + Sync>;
-
-/// Persistence of the tree. Object-safe; all methods may block.
+/// A directory that belongs to one tree. Object-safe; all methods may block.
 ///
-/// The tree is derivable from stored blocks, so an implementation need not sync an update to disk
-/// before it returns; but after a crash it must hold a prefix of the updates, each of them whole.
+/// The tree writes its log first and everything else only after the log is synced, so a store has
+/// to promise no more than a file system does: what was synced stays, what was not may be there in
+/// whole, in part or not at all after a crash.
 pub trait TreeStore: fmt::Debug + Send + Sync {
-    /// The manifest, `None` in a fresh store.
-    fn manifest(&self) -> Result<Option<Manifest>, StoreError>;
+    /// Opens a file for reading and writing, creates it if it is not there.
+    fn open_file(&self, name: &str) -> io::Result<Box<dyn TreeFile>>;
 
-    /// The leaves in the order of their indices, without holes. Called once, at open.
-    fn leaves(&self) -> Result<Vec<Leaf>, StoreError>;
+    /// Removes a file. It is no error if there is none.
+    fn remove_file(&self, name: &str) -> io::Result<()>;
 
-    /// The record of a version.
-    fn version_record(&self, version: u64) -> Result<Option<VersionRecord>, StoreError>;
+    /// Names of all files, in any order.
+    fn files(&self) -> io::Result<Vec<String>>;
 
-    /// What leads from a version back to the one before it.
-    fn undo_record(&self, version: u64) -> Result<Option<UndoRecord>, StoreError>;
-
-    /// Applies an update as a whole or not at all.
-    fn apply(&self, update: TreeUpdate) -> Result<(), StoreError>;
+    /// Makes created and removed files durable.
+    fn sync(&self) -> io::Result<()>;
 }
 
-/// A change of the stored tree. Fields are to be applied in the order in which they stand here: a
-/// removed version may be written again in a later update, never in the same one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TreeUpdate {
-    /// Replaces the stored manifest.
-    pub manifest: Manifest,
-    /// Leaf rows to write, ascending by index.
-    pub leaves: Vec<(u64, Leaf)>,
-    /// Leaf rows to remove.
-    pub removed_leaves: Range<u64>,
-    /// Version records to write, ascending.
-    pub versions: Vec<(u64, VersionRecord)>,
-    /// Versions whose records are to be removed.
-    pub removed_versions: Range<u64>,
-    /// Undo records to write, ascending by version.
-    pub undo: Vec<(u64, UndoRecord)>,
-    /// Versions whose undo records are to be removed. Some of them may be absent.
-    pub removed_undo: Range<u64>,
-}
+/// A file of a [`TreeStore`].
+pub trait TreeFile: fmt::Debug + Send + Sync {
+    /// Size in bytes.
+    fn size(&self) -> io::Result<u64>;
 
-impl TreeUpdate {
-    /// An update that changes only the manifest.
-    pub const fn new(manifest: Manifest) -> Self {
-        Self {
-            manifest,
-            leaves: Vec::new(),
-            removed_leaves: 0..0,
-            versions: Vec::new(),
-            removed_versions: 0..0,
-            undo: Vec::new(),
-            removed_undo: 0..0,
-        }
-    }
+    /// Fills `buffer` from an offset; an error of kind `UnexpectedEof` if the file ends before.
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+
+    /// Writes at an offset; the file grows as needed, with zeros in between.
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+
+    /// Cuts or extends (with zeros) to a size.
+    fn set_size(&self, size: u64) -> io::Result<()>;
+
+    /// Makes everything written so far durable.
+    fn sync(&self) -> io::Result<()>;
 }
 
 macro_rules! delegate {
     ($($pointer:ty),*) => {$(
         impl<T: TreeStore + ?Sized> TreeStore for $pointer {
-            fn manifest(&self) -> Result<Option<Manifest>, StoreError> {
-                (**self).manifest()
+            fn open_file(&self, name: &str) -> io::Result<Box<dyn TreeFile>> {
+                (**self).open_file(name)
             }
 
-            fn leaves(&self) -> Result<Vec<Leaf>, StoreError> {
-                (**self).leaves()
+            fn remove_file(&self, name: &str) -> io::Result<()> {
+                (**self).remove_file(name)
             }
 
-            fn version_record(&self, version: u64) -> Result<Option<VersionRecord>, StoreError> {
-                (**self).version_record(version)
+            fn files(&self) -> io::Result<Vec<String>> {
+                (**self).files()
             }
 
-            fn undo_record(&self, version: u64) -> Result<Option<UndoRecord>, StoreError> {
-                (**self).undo_record(version)
-            }
-
-            fn apply(&self, update: TreeUpdate) -> Result<(), StoreError> {
-                (**self).apply(update)
+            fn sync(&self) -> io::Result<()> {
+                (**self).sync()
             }
         }
     )*};

@@ -1,49 +1,52 @@
 //! The tree: versions, their application, and the way back.
 
 mod dense;
+mod open;
+mod options;
 
 pub(crate) use dense::Dense;
+pub use open::{Opened, Rebuild};
+pub use options::{TreeOptions, TreeTimes, TreeUsage};
 
 use crate::{
-    BatchProof, Corruption, KeyProof, Manifest, TreeError, TreeOutput, TreeStore, TreeUpdate,
-    TreeView, VersionRecord, hash::entries_digest,
+    BatchProof, Damage, DamageCause, KeyProof, Leaf, TreeError, TreeFile, TreeOutput, TreeStore,
+    TreeView,
+    changes::{LinkChange, ValueChange},
+    hash::entries_digest,
+    log::{Batch, Frame, Log, Restored},
+    manifest::{Latest, Manifest},
+    pages::LEAVES_FILE,
+    versions::{VersionRecord, Versions},
 };
 use alloy_primitives::B256;
-use dense::fold_undo;
+use std::{collections::BTreeMap, time::Instant};
 
-/// The state tree of a chain, in memory, over a store.
+/// Name of the file with the nodes above pages.
+pub(crate) const NODES_FILE: &str = "nodes";
+
+/// The state tree of a chain, in the files of a store.
 ///
 /// Writing needs `&mut self`, everything else `&self`: share it behind a read-write lock. Every
-/// method that changes the tree is atomic: when it fails, neither memory nor the store has changed.
+/// method that changes the tree is atomic: when it fails, the tree has not changed.
 #[derive(Debug)]
 pub struct MerkleTree<S> {
     store: S,
-    /// As stored; `None` before version 0.
-    manifest: Option<Manifest>,
+    options: TreeOptions,
+    /// `None` before version 0.
+    latest: Option<Latest>,
     dense: Dense,
+    log: Log,
+    versions: Versions,
+    nodes: Box<dyn TreeFile>,
+    manifest: Box<dyn TreeFile>,
+    /// As in the file.
+    checkpoint: Manifest,
+    /// What is on disk is not known any more.
+    halted: bool,
+    times: TreeTimes,
 }
 
 impl<S: TreeStore> MerkleTree<S> {
-    /// Loads the tree: reads all leaves, hashes them and compares the root with the recorded one.
-    pub fn open(store: S) -> Result<Self, TreeError> {
-        let manifest = store.manifest().map_err(TreeError::store("reading the manifest"))?;
-        let Some(recorded) = manifest else {
-            return Ok(Self { store, manifest: None, dense: Dense::default() });
-        };
-        let leaves = store.leaves().map_err(TreeError::store("reading the leaves"))?;
-        let found = leaves.len() as u64;
-        if found != recorded.leaf_count || found < 2 {
-            return Err(Corruption::LeafCount { recorded: recorded.leaf_count, found }.into());
-        }
-        let dense = Dense::build(leaves)?;
-        let found = dense.output().root;
-        if found != recorded.root {
-            let Manifest { version, root: recorded, .. } = recorded;
-            return Err(Corruption::Root { version, recorded, found }.into());
-        }
-        Ok(Self { store, manifest, dense })
-    }
-
     /// The store.
     pub const fn store(&self) -> &S {
         &self.store
@@ -51,29 +54,28 @@ impl<S: TreeStore> MerkleTree<S> {
 
     /// Latest version, `None` before genesis.
     pub fn latest_version(&self) -> Option<u64> {
-        self.manifest.map(|manifest| manifest.version)
+        self.latest.map(|latest| latest.version)
     }
 
     /// Oldest version that can be looked at and gone back to, `None` before genesis.
     pub fn oldest_version(&self) -> Option<u64> {
-        self.manifest.map(|manifest| manifest.oldest_version)
+        self.latest.map(|latest| latest.oldest)
     }
 
     /// Root and leaf count of the latest version, `None` before genesis.
     pub fn latest(&self) -> Option<TreeOutput> {
-        self.manifest
-            .map(|manifest| TreeOutput { root: manifest.root, leaf_count: manifest.leaf_count })
+        self.latest.map(|latest| latest.output)
     }
 
     /// Root and leaf count of a version. Known for every version, pruned or not; except that the
     /// root of a version in the middle of an [`extend_batch`](Self::extend_batch) is computed on
-    /// the way back through undo records.
+    /// the way back through the log.
     pub fn output(&self, version: u64) -> Result<TreeOutput, TreeError> {
-        let manifest = self.known(version)?;
-        if version == manifest.version {
-            return Ok(TreeOutput { root: manifest.root, leaf_count: manifest.leaf_count });
+        let latest = self.known(version)?;
+        if version == latest.version {
+            return Ok(latest.output);
         }
-        let record = self.record(version)?;
+        let record = self.versions.get(version)?;
         match record.root {
             Some(root) => Ok(TreeOutput { root, leaf_count: record.leaf_count }),
             None => Ok(self.view(version)?.output()),
@@ -87,11 +89,11 @@ impl<S: TreeStore> MerkleTree<S> {
 
     /// Number of leaves of a version, guards included.
     pub fn leaf_count(&self, version: u64) -> Result<u64, TreeError> {
-        let manifest = self.known(version)?;
-        if version == manifest.version {
-            Ok(manifest.leaf_count)
+        let latest = self.known(version)?;
+        if version == latest.version {
+            Ok(latest.output.leaf_count)
         } else {
-            Ok(self.record(version)?.leaf_count)
+            Ok(self.versions.get(version)?.leaf_count)
         }
     }
 
@@ -145,55 +147,69 @@ impl<S: TreeStore> MerkleTree<S> {
         first: u64,
         versions: &[E],
     ) -> Result<TreeOutput, TreeError> {
-        let mut undo = Vec::with_capacity(versions.len());
-        let mut records = Vec::with_capacity(versions.len());
+        self.writable()?;
+        if self.checkpoint_is_due() {
+            self.checkpoint()?;
+        }
+        let result = self.append_now(first, versions);
+        self.dense.pages.trim();
+        result
+    }
+
+    fn append_now<E: AsRef<[(B256, B256)]>>(
+        &mut self,
+        first: u64,
+        versions: &[E],
+    ) -> Result<TreeOutput, TreeError> {
+        let mut batch = Batch::default();
         for (version, entries) in (first..).zip(versions) {
             let entries = entries.as_ref();
-            match self.dense.apply(version, entries) {
-                Ok(record) => undo.push(record),
+            match self.dense.apply(version, entries, &mut self.times) {
+                Ok(changes) => {
+                    let record = VersionRecord {
+                        root: None,
+                        leaf_count: changes.leaf_count_after(),
+                        entries_digest: entries_digest(entries),
+                    };
+                    batch.push(version, Frame::Version { record, changes });
+                }
                 Err(error) => {
-                    self.dense.revert(&undo);
+                    if !self.dense.is_broken() {
+                        self.dense.revert(batch.changes().rev())?;
+                    }
                     return Err(error);
                 }
             }
-            let entries_digest = entries_digest(entries);
-            records.push((
-                version,
-                VersionRecord { root: None, leaf_count: self.dense.leaf_count(), entries_digest },
-            ));
         }
-        let written = self.dense.rehash(&undo);
+        let started = Instant::now();
+        self.dense.rehash();
         let output = self.dense.output();
-        if let Some((_, record)) = records.last_mut() {
+        self.times.hash += started.elapsed();
+        if let Some(Frame::Version { record, .. }) = batch.last_mut() {
             record.root = Some(output.root);
         }
-        let manifest = Manifest {
-            version: first + versions.len() as u64 - 1,
-            oldest_version: self.oldest_version().unwrap_or(0),
-            leaf_count: output.leaf_count,
-            root: output.root,
-        };
-        let update = TreeUpdate {
-            leaves: written
-                .iter()
-                .map(|index| (*index, self.dense.leaves[*index as usize]))
-                .collect(),
-            versions: records,
-            // There is no way back from version 0.
-            undo: (first..).zip(undo.iter().cloned()).filter(|(version, _)| *version > 0).collect(),
-            ..TreeUpdate::new(manifest)
-        };
-        if let Err(source) = self.store.apply(update) {
-            self.dense.revert(&undo);
-            return Err(TreeError::Store { operation: "storing versions", source });
+        let started = Instant::now();
+        if let Err(error) = self.log(&batch) {
+            self.dense.revert(batch.changes().rev())?;
+            return Err(error);
         }
-        self.manifest = Some(manifest);
+        self.times.log += started.elapsed();
+        for (version, frame) in batch.versions() {
+            if let Frame::Version { record, .. } = frame {
+                self.versions.insert(version, *record);
+            }
+        }
+        self.latest = Some(Latest {
+            version: first + versions.len() as u64 - 1,
+            oldest: self.oldest_version().unwrap_or(0),
+            output,
+        });
         Ok(output)
     }
 
     /// Checks that entries lead to a version that is there already.
     fn compare(&self, version: u64, entries: &[(B256, B256)]) -> Result<(), TreeError> {
-        if self.record(version)?.entries_digest == entries_digest(entries) {
+        if self.versions.get(version)?.entries_digest == entries_digest(entries) {
             return Ok(());
         }
         // Other entries can still mean the same: known keys in another order, values that were
@@ -218,7 +234,7 @@ impl<S: TreeStore> MerkleTree<S> {
             Some(previous) => match self.view(previous) {
                 Ok(view) => {
                     let keys: Vec<B256> = entries.iter().map(|(key, _)| *key).collect();
-                    (view.prove_batch(&[], &keys), Some(view.output()))
+                    (view.prove_batch(&[], &keys)?, Some(view.output()))
                 }
                 Err(TreeError::HistoryPruned { .. }) => return Ok(None),
                 Err(error) => return Err(error),
@@ -232,101 +248,183 @@ impl<S: TreeStore> MerkleTree<S> {
 
     /// Goes back to a version for good: the versions after it are dropped.
     pub fn truncate(&mut self, version: u64) -> Result<TreeOutput, TreeError> {
-        let manifest = self.known(version)?;
-        if version == manifest.version {
+        let latest = self.known(version)?;
+        self.writable()?;
+        if version == latest.version {
             return self.output(version);
         }
         // Computes and checks the root before anything is changed.
         let view = self.view(version)?;
         let output = view.output();
-        let old = view.into_changed_leaves();
-        let manifest =
-            Manifest { version, leaf_count: output.leaf_count, root: output.root, ..manifest };
-        let later = version + 1..self.latest_version().unwrap_or(version) + 1;
-        let update = TreeUpdate {
-            leaves: old.iter().map(|(index, leaf)| (*index, *leaf)).collect(),
-            removed_leaves: output.leaf_count..self.dense.leaf_count(),
-            removed_versions: later.clone(),
-            removed_undo: later,
-            ..TreeUpdate::new(manifest)
-        };
-        self.store.apply(update).map_err(TreeError::store("truncating"))?;
-        self.dense.restore(output.leaf_count, &old);
-        self.manifest = Some(manifest);
+        let restored: Vec<Restored> = view
+            .into_changed_leaves()
+            .into_iter()
+            .map(|(index, leaf)| Restored { index, value: leaf.value(), next: leaf.next() })
+            .collect();
+        self.dense.prepare_restore(output.leaf_count, &restored)?;
+        let mut batch = Batch::default();
+        batch.push(version, Frame::Truncation { output, restored: restored.clone() });
+        self.log(&batch)?;
+        self.dense.restore(output.leaf_count, &restored)?;
+        self.dense.pages.trim();
+        self.versions.forget_after(version);
+        self.latest = Some(Latest { version, output, ..latest });
         Ok(output)
     }
 
-    /// Gives up the way back to versions before the given one. Their roots stay known.
+    /// Gives up the way back to versions before the given one. Their roots stay known. The next
+    /// checkpoint makes room on disk.
     pub fn retain_from(&mut self, version: u64) -> Result<(), TreeError> {
-        let manifest = self.known(version)?;
-        if version <= manifest.oldest_version {
+        let latest = self.known(version)?;
+        if version <= latest.oldest {
             return Ok(());
         }
-        let removed_undo = manifest.oldest_version + 1..version + 1;
-        let manifest = Manifest { oldest_version: version, ..manifest };
-        self.store
-            .apply(TreeUpdate { removed_undo, ..TreeUpdate::new(manifest) })
-            .map_err(TreeError::store("pruning"))?;
-        self.manifest = Some(manifest);
+        self.writable()?;
+        let mut batch = Batch::default();
+        batch.push(version, Frame::Pruning);
+        self.log(&batch)?;
+        self.log.forget_to(version);
+        self.latest = Some(Latest { oldest: version, ..latest });
         Ok(())
     }
 
-    /// The tree as it was at a version. Costs, for an older one, reading the undo records after it
-    /// and hashing what they changed: ask one view for all that is needed of a version.
-    pub fn view(&self, version: u64) -> Result<TreeView<'_>, TreeError> {
-        let manifest = self.known(version)?;
-        if version < manifest.oldest_version {
-            return Err(TreeError::HistoryPruned { version, oldest: manifest.oldest_version });
+    /// Writes an update to the log that is applied afterwards.
+    fn log(&mut self, batch: &Batch) -> Result<(), TreeError> {
+        self.log.append(batch).map_err(|failed| {
+            self.halted |= !failed.undone;
+            failed.error
+        })
+    }
+
+    /// Brings the files up to date, syncs everything, and lets the log begin anew. Happens by itself
+    /// when the log or the unwritten pages grow beyond what [`TreeOptions`] say; by hand it makes
+    /// the next start quicker.
+    pub fn checkpoint(&mut self) -> Result<(), TreeError> {
+        self.writable()?;
+        if self.log.sequence() == self.checkpoint.sequence {
+            return Ok(());
         }
-        if version == manifest.version {
+        let started = Instant::now();
+        let result = self.write_checkpoint();
+        // After a failed sync nobody knows what is on disk, and the next one would not tell.
+        self.halted |= matches!(result, Err(TreeError::Io { operation: "sync", .. }));
+        self.times.checkpoint += started.elapsed();
+        result
+    }
+
+    fn write_checkpoint(&mut self) -> Result<(), TreeError> {
+        // First the log, so that what follows can be done again however far it comes.
+        self.log.sync()?;
+        self.versions.write()?;
+        self.dense.pages.write_dirty()?;
+        self.dense.pages.file().sync().map_err(TreeError::io("sync", LEAVES_FILE))?;
+        self.write_nodes()?;
+        let next = self.log.prepare_segment(&self.store)?;
+        let checkpoint = Manifest {
+            generation: self.checkpoint.generation + 1,
+            segment: next.number,
+            sequence: self.log.sequence(),
+            latest: self.latest,
+        };
+        if let Err(error) = checkpoint.write(&*self.manifest) {
+            // It may be on disk or not, so there is no file to write to.
+            self.halted = true;
+            return Err(error);
+        }
+        self.checkpoint = checkpoint;
+        self.log.switch(next);
+        self.versions.mark_clean();
+        self.dense.pages.mark_clean();
+        self.dense.pages.trim();
+        match self.latest {
+            Some(latest) => self.log.prune(&self.store, latest.oldest),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes the nodes above changed pages, in runs, and syncs them.
+    fn write_nodes(&mut self) -> Result<(), TreeError> {
+        /// Nodes between changed ones that are written along to save a call.
+        const GAP: u64 = 128;
+        let all = self.dense.levels.page_nodes();
+        let dirty = self.dense.pages.dirty_pages();
+        for run in dirty.chunk_by(|a, b| b - a <= GAP) {
+            let (first, last) = (run[0], run[run.len() - 1]);
+            let bytes = all[first as usize..=last as usize].as_flattened();
+            self.nodes
+                .write_all_at(bytes, first * 32)
+                .map_err(TreeError::io("write", NODES_FILE))?;
+        }
+        self.nodes.sync().map_err(TreeError::io("sync", NODES_FILE))
+    }
+
+    fn checkpoint_is_due(&self) -> bool {
+        self.log.current_bytes() >= self.options.checkpoint_log_bytes
+            || self.dense.pages.dirty_bytes() >= self.options.cache_bytes / 4 * 3
+    }
+
+    /// The tree as it was at a version. Costs, for an older one, reading the log after it and
+    /// hashing what was changed: ask one view for all that is needed of a version.
+    pub fn view(&self, version: u64) -> Result<TreeView<'_>, TreeError> {
+        let latest = self.known(version)?;
+        if self.dense.is_broken() {
+            return Err(TreeError::Halted);
+        }
+        if version < latest.oldest {
+            return Err(TreeError::HistoryPruned { version, oldest: latest.oldest });
+        }
+        if version == latest.version {
             return Ok(TreeView::latest(&self.dense, version));
         }
-        let record = self.record(version)?;
-        let leaf_count = record.leaf_count;
-        let mut old = std::collections::BTreeMap::new();
-        let mut later_count = self.dense.leaf_count();
-        for later in (version + 1..=manifest.version).rev() {
-            let undo = self
-                .store
-                .undo_record(later)
-                .map_err(TreeError::store("reading an undo record"))?
-                .ok_or(Corruption::MissingRecord { record: "undo record", version: later })?;
-            if undo.leaf_count > later_count {
-                return Err(Corruption::LeafCount {
-                    recorded: undo.leaf_count,
-                    found: later_count,
-                }
-                .into());
+        let record = self.versions.get(version)?;
+        let damage = |later| Damage::new("log", 0, DamageCause::MissingVersion { version: later });
+        let mut old: BTreeMap<u64, (Option<B256>, Option<u64>)> = BTreeMap::new();
+        let mut leaf_count = latest.output.leaf_count;
+        for later in (version + 1..=latest.version).rev() {
+            let changes = self.log.changes(later)?;
+            if changes.leaf_count_after() != leaf_count {
+                return Err(damage(later).into());
             }
-            if let Some((index, _)) =
-                undo.leaves.iter().find(|(index, _)| *index >= undo.leaf_count)
-            {
-                return Err(Corruption::UndoLeaf { version: later, index: *index }.into());
+            leaf_count = changes.leaf_count;
+            for ValueChange { index, old: value, .. } in changes.values {
+                old.entry(index).or_default().0 = Some(value);
             }
-            later_count = undo.leaf_count;
-            old.extend(fold_undo(leaf_count, [&undo]));
+            for LinkChange { index, old: next, .. } in changes.links {
+                old.entry(index).or_default().1 = Some(next);
+            }
         }
-        if later_count != leaf_count || leaf_count < 2 {
-            return Err(Corruption::LeafCount { recorded: leaf_count, found: later_count }.into());
+        if leaf_count != record.leaf_count || leaf_count < 2 {
+            return Err(damage(version).into());
         }
-        let view = TreeView::historic(&self.dense, version, leaf_count, old);
+        let mut leaves = BTreeMap::new();
+        for (index, (value, next)) in old.range(..leaf_count) {
+            let leaf = self.dense.leaf(*index)?;
+            let (value, next) =
+                (value.unwrap_or_else(|| leaf.value()), next.unwrap_or_else(|| leaf.next()));
+            leaves.insert(*index, Leaf::new(leaf.key(), value, next));
+        }
+        let view = TreeView::historic(&self.dense, version, leaf_count, leaves)?;
         match record.root {
             Some(recorded) if recorded != view.root() => {
-                Err(Corruption::Root { version, recorded, found: view.root() }.into())
+                let cause = DamageCause::Root { version, recorded, found: view.root() };
+                Err(Damage::new("log", 0, cause).into())
             }
             _ => Ok(view),
         }
     }
 
     /// Value of a key in the latest version; `None` if it was never written.
-    pub fn get(&self, key: &B256) -> Option<B256> {
-        self.manifest.and_then(|manifest| TreeView::latest(&self.dense, manifest.version).get(key))
+    pub fn get(&self, key: &B256) -> Result<Option<B256>, TreeError> {
+        match self.latest {
+            Some(latest) => self.view(latest.version)?.get(key),
+            None => Ok(None),
+        }
     }
 
     /// Proofs of keys at a version, in the order of the keys.
     pub fn prove(&self, version: u64, keys: &[B256]) -> Result<Vec<KeyProof>, TreeError> {
         let view = self.view(version)?;
-        Ok(keys.iter().map(|key| view.prove(key)).collect())
+        keys.iter().map(|key| view.prove(key)).collect()
     }
 
     /// Witness of a block against the version **before** it: what the block read and wrote, each in
@@ -338,20 +436,49 @@ impl<S: TreeStore> MerkleTree<S> {
         reads: &[B256],
         writes: &[B256],
     ) -> Result<BatchProof, TreeError> {
-        Ok(self.view(version)?.prove_batch(reads, writes))
+        self.view(version)?.prove_batch(reads, writes)
     }
 
-    /// The manifest, if the version is in the tree.
-    fn known(&self, version: u64) -> Result<Manifest, TreeError> {
-        self.manifest
-            .filter(|manifest| version <= manifest.version)
-            .ok_or(TreeError::UnknownVersion { version, latest: self.latest_version() })
+    /// Reads all files and computes everything anew: leaves up to the root, the sorted list, the
+    /// records of all versions, the log of those that can be gone back to. Nothing is changed.
+    pub fn verify(&self) -> Result<(), TreeError> {
+        let Some(latest) = self.latest else { return Ok(()) };
+        if self.dense.is_broken() {
+            return Err(TreeError::Halted);
+        }
+        self.dense.verify(latest.version, latest.output.root)?;
+        for version in 0..=latest.version {
+            self.versions.get(version)?;
+        }
+        for version in latest.oldest + 1..=latest.version {
+            self.log.changes(version)?;
+        }
+        Ok(())
     }
 
-    fn record(&self, version: u64) -> Result<VersionRecord, TreeError> {
-        self.store
-            .version_record(version)
-            .map_err(TreeError::store("reading a version record"))?
-            .ok_or_else(|| Corruption::MissingRecord { record: "version record", version }.into())
+    /// What the tree takes up now.
+    pub fn usage(&self) -> TreeUsage {
+        TreeUsage {
+            cached_pages_bytes: self.dense.pages.resident_bytes(),
+            unwritten_pages_bytes: self.dense.pages.dirty_bytes(),
+            key_index_bytes: self.dense.index.memory_bytes(),
+            log_bytes: self.log.current_bytes(),
+        }
+    }
+
+    /// Where the time of updates went so far.
+    pub const fn times(&self) -> TreeTimes {
+        self.times
+    }
+
+    /// State of the versions, if the version is in the tree.
+    fn known(&self, version: u64) -> Result<Latest, TreeError> {
+        self.latest
+            .filter(|latest| version <= latest.version)
+            .ok_or_else(|| TreeError::UnknownVersion { version, latest: self.latest_version() })
+    }
+
+    fn writable(&self) -> Result<(), TreeError> {
+        if self.halted || self.dense.is_broken() { Err(TreeError::Halted) } else { Ok(()) }
     }
 }

@@ -2,7 +2,7 @@
 #![allow(missing_docs)]
 
 mod chain;
-mod faults;
+mod crashes;
 mod naive;
 mod properties;
 mod reference;
@@ -17,6 +17,9 @@ use std::{path::PathBuf, sync::Arc};
 use zkos_tree::{InMemoryStore, MerkleTree};
 
 type Tree = MerkleTree<Arc<InMemoryStore>>;
+
+/// What reading a tree in memory is expected to be.
+const WHOLE: &str = "nothing is damaged";
 
 /// An empty tree.
 fn new_tree() -> Tree {

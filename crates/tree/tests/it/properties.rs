@@ -1,10 +1,12 @@
 //! Random histories against the naive tree; forged proofs.
 
-use crate::{Tree, naive::NaiveTree, new_tree, reopened};
+use crate::{Tree, WHOLE, naive::NaiveTree, new_tree, reopened};
 use alloy_primitives::B256;
 use proptest::{collection::vec, prelude::*, sample::Index};
-use std::collections::BTreeSet;
-use zkos_tree::{BatchProof, KeyProof, Lookup, Operation, TreeError};
+use std::{collections::BTreeSet, sync::Arc};
+use zkos_tree::{
+    BatchProof, InMemoryStore, KeyProof, Lookup, MerkleTree, Operation, TreeError, TreeOptions,
+};
 
 /// Few different keys, so that updates are as frequent as inserts and neighbours are close.
 fn key(seed: u8) -> B256 {
@@ -66,10 +68,11 @@ fn check(tree: &Tree, models: &[NaiveTree]) {
         assert_eq!(view.output(), expected);
         for seed in 0..=u8::MAX {
             let key = key(seed);
-            assert_eq!(view.get(&key), model.get(&key));
+            assert_eq!(view.get(&key).expect(WHOLE), model.get(&key));
             // Each proof costs up to 128 hashes, so another few per version.
             if u64::from(seed) % 61 == version {
-                assert_eq!(view.prove(&key).verify(&key, &expected.root), Ok(model.get(&key)));
+                let proof = view.prove(&key).expect(WHOLE);
+                assert_eq!(proof.verify(&key, &expected.root), Ok(model.get(&key)));
             }
         }
     }
@@ -86,6 +89,27 @@ proptest! {
         let models = models(&[history, burst].concat());
         check(&tree, &models);
         check(&reopened(&tree), &models);
+    }
+
+    /// Room for two pages, and a checkpoint before nearly every update.
+    #[test]
+    fn a_tiny_cache_changes_nothing(history in history(), to in any::<Index>(), other in history()) {
+        let options = TreeOptions { cache_bytes: 3000, checkpoint_log_bytes: 1000 };
+        let open = |store| MerkleTree::open_with(store, options).expect(WHOLE);
+        let mut tree = open(Arc::new(InMemoryStore::new()));
+        for (version, entries) in (0..).zip(&history) {
+            tree.extend(version, entries).expect("valid entries");
+        }
+        check(&tree, &models(&history));
+        check(&open(tree.store().clone()), &models(&history));
+        let to = to.index(history.len());
+        tree.truncate(to as u64).expect("history is kept");
+        tree.extend_batch(to as u64 + 1, &other).expect("valid entries");
+        let models = models(&[&history[..=to], &other].concat());
+        check(&tree, &models);
+        tree.verify().expect(WHOLE);
+        tree.checkpoint().expect("memory");
+        check(&open(tree.store().clone()), &models);
     }
 
     #[test]
@@ -162,7 +186,7 @@ proptest! {
         let view = tree.view(tree.latest_version().expect("a version")).expect("latest");
         let previous = view.output();
         let write_keys: Vec<B256> = writes.iter().map(|(key, _)| *key).collect();
-        let proof = view.prove_batch(&reads, &write_keys);
+        let proof = view.prove_batch(&reads, &write_keys).expect(WHOLE);
         let verified = proof.verify(Some(previous), &reads, &writes).expect("own proof");
 
         // One byte changed anywhere in the encoding.
@@ -200,7 +224,7 @@ proptest! {
         for key in write_keys.iter().chain(&reads).take(1) {
             let doubled = [&writes[..], &[(*key, B256::ZERO), (*key, B256::ZERO)]].concat();
             let keys: Vec<B256> = doubled.iter().map(|(key, _)| *key).collect();
-            let proof = view.prove_batch(&reads, &keys);
+            let proof = view.prove_batch(&reads, &keys).expect(WHOLE);
             prop_assert!(proof.verify(Some(previous), &reads, &doubled).is_err());
         }
     }
@@ -210,8 +234,8 @@ proptest! {
         let tree = build(&history);
         let view = tree.view(tree.latest_version().expect("a version")).expect("latest");
         let (key, root) = (key(seed), view.root());
-        let proof = view.prove(&key);
-        prop_assert_eq!(proof.verify(&key, &root), Ok(view.get(&key)));
+        let proof = view.prove(&key).expect(WHOLE);
+        prop_assert_eq!(proof.verify(&key, &root), Ok(view.get(&key).expect(WHOLE)));
 
         let mut other_key = key;
         other_key[at.index(32)] ^= flip;
@@ -240,13 +264,13 @@ proptest! {
         prop_assert!(forge(&|leaf| leaf.siblings = vec![B256::ZERO; 65]).is_err());
 
         // A key that is there can't be shown missing by stepping over its leaf.
-        if let Lookup::Existing { index } = view.lookup(&key) {
+        if let Lookup::Existing { index } = view.lookup(&key).expect(WHOLE) {
             let mut below = key;
             below[31] = below[31].wrapping_sub(1);
             let mut above = key;
             above[31] = above[31].wrapping_add(1);
             for neighbor in [below, above] {
-                if let forged @ KeyProof::NonExisting { .. } = view.prove(&neighbor) {
+                if let forged @ KeyProof::NonExisting { .. } = view.prove(&neighbor).expect(WHOLE) {
                     prop_assert!(forged.verify(&key, &root).is_err(), "leaf {index} is hidden");
                 }
             }

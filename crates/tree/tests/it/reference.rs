@@ -1,6 +1,6 @@
 //! Roots and leaves published by the reference implementation.
 
-use crate::{Tree, new_tree, reopened, vectors};
+use crate::{Tree, WHOLE, new_tree, reopened, vectors};
 use alloy_primitives::B256;
 use serde::Deserialize;
 use std::collections::HashMap;
@@ -102,8 +102,9 @@ fn recovered_versions() {
         let view = tree.view(version.version).expect("history is kept");
         assert_eq!((view.root(), view.leaf_count()), (version.root, version.leaf_count));
         for (key, value) in version.updates.iter().chain(&version.inserts) {
-            assert_eq!(view.get(key), Some(*value));
-            assert_eq!(view.prove(key).verify(key, &version.root), Ok(Some(*value)));
+            assert_eq!(view.get(key).expect(WHOLE), Some(*value));
+            let proof = view.prove(key).expect(WHOLE);
+            assert_eq!(proof.verify(key, &version.root), Ok(Some(*value)));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Generated vectors: hashes, roots, proofs, witnesses, write order.
 
-use crate::{Tree, blake2s, new_tree, reopened, take, vectors};
+use crate::{Tree, WHOLE, blake2s, new_tree, reopened, take, vectors};
 use alloy_primitives::B256;
 use serde::Deserialize;
 use serde_json::Value;
@@ -196,11 +196,11 @@ fn leaves_of_a_version() {
     let leaves = file["multi_version"]["leaves_at_version_1"].as_array().expect("a list");
     assert_eq!(view.leaf_count(), leaves.len() as u64);
     for leaf in leaves {
-        let found = view.leaf(take(&leaf["index"])).expect("within the leaf count");
+        let found = view.leaf(take(&leaf["index"])).expect(WHOLE).expect("within the count");
         assert_eq!(found, Leaf::new(take(&leaf["key"]), take(&leaf["value"]), take(&leaf["next"])));
         assert_eq!(found.hash(), take::<B256>(&leaf["hash"]));
     }
-    assert_eq!(view.leaf(view.leaf_count()), None);
+    assert_eq!(view.leaf(view.leaf_count()).expect(WHOLE), None);
 }
 
 #[test]
@@ -238,7 +238,8 @@ fn extreme_keys() {
     let mut tree = new_tree();
     assert_eq!(tree.extend(0, &entries).expect("valid entries"), expected(case));
     let view = tree.view(0).expect("latest");
-    let next: Vec<u64> = (0..6).map(|index| view.leaf(index).expect("six leaves").next()).collect();
+    let next: Vec<u64> =
+        (0..6).map(|index| view.leaf(index).expect(WHOLE).expect("six leaves").next()).collect();
     assert_eq!(next, take::<Vec<u64>>(&case["next"]));
 }
 

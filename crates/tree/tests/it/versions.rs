@@ -1,6 +1,6 @@
 //! Gaps, repetition, pruning, full paths.
 
-use crate::{Tree, new_tree, reopened};
+use crate::{Tree, WHOLE, new_tree, reopened};
 use alloy_primitives::B256;
 use zkos_tree::{BatchProof, Lookup, Operation, ProofError, TreeError, TreeOutput, hash_node};
 
@@ -23,7 +23,7 @@ fn six_versions() -> (Tree, Vec<TreeOutput>) {
 fn nothing_before_genesis() {
     let mut tree = new_tree();
     assert_eq!((tree.latest(), tree.latest_version(), tree.oldest_version()), (None, None, None));
-    assert_eq!(tree.get(&B256::ZERO), None);
+    assert_eq!(tree.get(&B256::ZERO).expect(WHOLE), None);
     assert!(matches!(tree.root(0), Err(TreeError::UnknownVersion { version: 0, latest: None })));
     assert!(matches!(tree.prove(0, &[]), Err(TreeError::UnknownVersion { .. })));
     assert!(matches!(tree.truncate(0), Err(TreeError::UnknownVersion { .. })));
@@ -63,7 +63,7 @@ fn gaps_and_bad_entries() {
     }
     assert_eq!(tree.latest(), outputs.last().copied());
     assert_eq!(reopened(&tree).latest(), outputs.last().copied());
-    assert_eq!(tree.get(&B256::repeat_byte(0x66)), None);
+    assert_eq!(tree.get(&B256::repeat_byte(0x66)).expect(WHOLE), None);
 
     let mut fresh = new_tree();
     fresh.extend(0, &[entry(1, 1), entry(1, 2)]).expect_err("a repeated key");
@@ -133,11 +133,11 @@ fn full_paths_lead_to_the_root() {
     let (tree, outputs) = six_versions();
     for (version, output) in (0..).zip(&outputs) {
         let view = tree.view(version).expect("kept");
-        assert_eq!(view.full_path(view.leaf_count()), None);
+        assert_eq!(view.full_path(view.leaf_count()).expect(WHOLE), None);
         for index in 0..view.leaf_count() {
-            let mut hash = view.leaf(index).expect("within the count").hash();
+            let mut hash = view.leaf(index).expect(WHOLE).expect("within the count").hash();
             for (height, sibling) in
-                view.full_path(index).expect("within the count").iter().enumerate()
+                view.full_path(index).expect(WHOLE).expect("within the count").iter().enumerate()
             {
                 hash = match (index >> height) & 1 {
                     0 => hash_node(&hash, sibling),
@@ -154,11 +154,23 @@ fn lookup_of_old_neighbours() {
     let (tree, _) = six_versions();
     // Version 0 holds 0x20 (leaf 2) and 0x10 (leaf 3); 0x27 came with version 1 as leaf 4.
     let probe = B256::repeat_byte(0x28);
-    assert_eq!(tree.view(0).expect("kept").lookup(&probe), Lookup::Missing { left: 2, right: 1 });
-    assert_eq!(tree.view(1).expect("kept").lookup(&probe), Lookup::Missing { left: 4, right: 1 });
+    assert_eq!(
+        tree.view(0).expect("kept").lookup(&probe).expect(WHOLE),
+        Lookup::Missing { left: 2, right: 1 }
+    );
+    assert_eq!(
+        tree.view(1).expect("kept").lookup(&probe).expect(WHOLE),
+        Lookup::Missing { left: 4, right: 1 }
+    );
     let later = B256::repeat_byte(0x27);
-    assert_eq!(tree.view(0).expect("kept").lookup(&later), Lookup::Missing { left: 2, right: 1 });
-    assert_eq!(tree.view(1).expect("kept").lookup(&later), Lookup::Existing { index: 4 });
+    assert_eq!(
+        tree.view(0).expect("kept").lookup(&later).expect(WHOLE),
+        Lookup::Missing { left: 2, right: 1 }
+    );
+    assert_eq!(
+        tree.view(1).expect("kept").lookup(&later).expect(WHOLE),
+        Lookup::Existing { index: 4 }
+    );
 }
 
 #[test]
