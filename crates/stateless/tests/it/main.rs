@@ -1,0 +1,6 @@
+//! Batches made, written, read, executed and refused.
+
+mod batches;
+mod chain;
+mod hostile;
+mod published;
