@@ -1,9 +1,12 @@
-use crate::{StorageError, StorageOptions, options::WriteHook};
+use crate::{
+    StorageError, StorageOptions, journal,
+    options::{WriteHook, WriteStep},
+};
 use alloy_primitives::{B256, hex};
 use rocksdb::{
     BlockBasedOptions, BottommostLevelCompaction, Cache, ColumnFamily, ColumnFamilyDescriptor,
-    CompactOptions, DB, DBCompressionType, DBPinnableSlice, Options, ReadOptions, SliceTransform,
-    WriteBatch, WriteOptions, properties,
+    CompactOptions, DB, DBCompressionType, DBPinnableSlice, DBRawIterator, Options, ReadOptions,
+    SliceTransform, WriteBatch, WriteOptions, checkpoint::Checkpoint, properties,
 };
 use std::{
     fmt,
@@ -50,12 +53,21 @@ pub(crate) struct ChainMarker {
 }
 
 impl ChainMarker {
-    fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(44);
         out.extend_from_slice(&FORMAT_VERSION.to_be_bytes());
         out.extend_from_slice(&self.chain_id.to_be_bytes());
         out.extend_from_slice(self.genesis.as_slice());
         out
+    }
+
+    /// Marker with the format number before it; `None` when the bytes are none.
+    fn decode(bytes: &[u8]) -> Option<(u32, Self)> {
+        let (version, rest) = bytes.split_first_chunk::<4>()?;
+        let (chain, genesis) = rest.split_first_chunk::<8>()?;
+        let genesis: [u8; 32] = genesis.try_into().ok()?;
+        let marker = Self { chain_id: u64::from_be_bytes(*chain), genesis: B256::from(genesis) };
+        Some((u32::from_be_bytes(*version), marker))
     }
 }
 
@@ -137,6 +149,10 @@ impl Database {
     ) -> Result<Arc<Self>, StorageError> {
         let path = dir.join(name);
         let fresh = !path.join("CURRENT").exists();
+        if fresh && let Some(file) = left_over(&path) {
+            // The engine would begin anew and remove what is there.
+            return Err(StorageError::Incomplete { database: name, path, file });
+        }
         std::fs::create_dir_all(&path).map_err(|source| StorageError::Io {
             action: "create",
             path: path.clone(),
@@ -146,7 +162,7 @@ impl Database {
         let existing = if fresh {
             Vec::new()
         } else {
-            DB::list_cf(&options, &path).map_err(|error| db_error(name, &error))?
+            DB::list_cf(&options, &path).map_err(|error| open_error(name, &path, &error))?
         };
         let known = columns.iter().map(|column| {
             ColumnFamilyDescriptor::new(column.name, env.column_options(column.kind))
@@ -160,7 +176,7 @@ impl Database {
             env.column_options(ColumnKind::Log),
         ));
         let db = DB::open_cf_descriptors(&options, &path, default.chain(known).chain(unknown))
-            .map_err(|error| db_error(name, &error))?;
+            .map_err(|error| open_error(name, &path, &error))?;
         let this = Self { name, path, db, write_hook: env.write_hook.clone() };
         this.check_marker(dir, marker, columns)?;
         Ok(Arc::new(this))
@@ -178,11 +194,46 @@ impl Database {
             match open_tables(&path) {
                 Ok(db) => return Ok(Self { name, path, db, write_hook: None }),
                 Err(error) if attempts == READ_ONLY_ATTEMPTS => {
-                    return Err(db_error(name, &error).into());
+                    return Err(open_error(name, &path, &error));
                 }
                 Err(_) => attempts += 1,
             }
         }
+    }
+
+    /// Opens an existing database with all its columns, without marker check; for tools that hold the lock of the directory.
+    pub(crate) fn open_existing(dir: &Path, name: &'static str) -> Result<Self, StorageError> {
+        let path = dir.join(name);
+        if !path.join("CURRENT").exists() {
+            return Err(StorageError::Missing { database: name, path: dir.to_owned() });
+        }
+        let options = Options::default();
+        let db = DB::list_cf(&options, &path)
+            .and_then(|columns| DB::open_cf(&options, &path, columns))
+            .map_err(|error| open_error(name, &path, &error))?;
+        Ok(Self { name, path, db, write_hook: None })
+    }
+
+    /// Chain that the database belongs to.
+    pub(crate) fn marker(&self) -> ProviderResult<ChainMarker> {
+        let found = self.db.get(MARKER_KEY).map_err(|error| self.error(&error))?;
+        found
+            .as_deref()
+            .and_then(ChainMarker::decode)
+            .map(|(_, marker)| marker)
+            .ok_or_else(|| self.corrupt(MARKER_KEY, "marker is missing or malformed"))
+    }
+
+    /// Makes a consistent copy of the database at `to`, which must not exist. Tables are hard links where the file system allows it.
+    pub(crate) fn checkpoint(&self, to: &Path) -> ProviderResult<()> {
+        Checkpoint::new(&self.db)
+            .and_then(|checkpoint| checkpoint.create_checkpoint(to))
+            .map_err(|error| self.error(&error))
+    }
+
+    /// Where the database lies.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     fn check_marker(
@@ -206,10 +257,8 @@ impl Database {
             self.write(batch, true)?;
             return Ok(());
         };
-        let (version, rest) = found
-            .split_first_chunk::<4>()
-            .ok_or_else(|| self.corrupt(MARKER_KEY, "marker is too short"))?;
-        let version = u32::from_be_bytes(*version);
+        let (version, found) = ChainMarker::decode(&found)
+            .ok_or_else(|| self.corrupt(MARKER_KEY, "marker has a wrong length"))?;
         if version > FORMAT_VERSION {
             return Err(StorageError::NewerFormat {
                 database: self.name,
@@ -218,14 +267,6 @@ impl Database {
                 supported: FORMAT_VERSION,
             });
         }
-        let (chain, genesis) = rest
-            .split_first_chunk::<8>()
-            .ok_or_else(|| self.corrupt(MARKER_KEY, "marker is too short"))?;
-        let genesis: [u8; 32] = genesis
-            .try_into()
-            .map_err(|_| self.corrupt(MARKER_KEY, "marker has a wrong length"))?;
-        let found =
-            ChainMarker { chain_id: u64::from_be_bytes(*chain), genesis: B256::from(genesis) };
         if found != *marker {
             return Err(StorageError::ForeignChain {
                 database: self.name,
@@ -279,15 +320,19 @@ impl Database {
 
     /// Applies a batch; with `sync` it is on disk when this returns.
     pub(crate) fn write(&self, batch: WriteBatch, sync: bool) -> ProviderResult<()> {
-        if let Some(hook) = &self.write_hook {
-            hook(self.name).map_err(|error| ProviderError::Database {
-                database: self.name,
-                message: error.to_string(),
-            })?;
-        }
+        self.call_hook(WriteStep::Before)?;
         let mut options = WriteOptions::default();
         options.set_sync(sync);
-        self.db.write_opt(batch, &options).map_err(|error| self.error(&error))
+        self.db.write_opt(batch, &options).map_err(|error| self.error(&error))?;
+        if sync { self.call_hook(WriteStep::Synced) } else { Ok(()) }
+    }
+
+    fn call_hook(&self, step: WriteStep) -> ProviderResult<()> {
+        let Some(hook) = &self.write_hook else { return Ok(()) };
+        hook(self.name, step).map_err(|error| ProviderError::Database {
+            database: self.name,
+            message: error.to_string(),
+        })
     }
 
     /// Syncs everything written so far.
@@ -329,7 +374,36 @@ impl Database {
                 name,
             });
         }
-        Ok(DatabaseStats { name: self.name, path: self.path.clone(), columns })
+        Ok(DatabaseStats {
+            name: self.name,
+            path: self.path.clone(),
+            columns,
+            file_bytes: directory_bytes(&self.path),
+        })
+    }
+
+    /// Calls `visit` with every entry of a column in ascending order of keys, past the block cache. Checksums of the tables are checked.
+    pub(crate) fn for_each(
+        &self,
+        column: &'static str,
+        mut visit: impl FnMut(&[u8], &[u8]) -> ProviderResult<()>,
+    ) -> ProviderResult<()> {
+        let mut iterator = self.raw_iterator(column)?;
+        iterator.seek_to_first();
+        while let Some((key, value)) = iterator.item() {
+            visit(key, value)?;
+            iterator.next();
+        }
+        iterator.status().map_err(|error| self.error(&error))
+    }
+
+    /// Iterator over a whole column that leaves the block cache alone.
+    pub(crate) fn raw_iterator(&self, column: &'static str) -> ProviderResult<DBRawIterator<'_>> {
+        let mut options = ReadOptions::default();
+        options.set_total_order_seek(true);
+        options.fill_cache(false);
+        options.set_readahead_size(1 << 20);
+        Ok(self.db.raw_iterator_cf_opt(self.column(column)?, options))
     }
 
     /// Rewrites all tables of a column in their most compact form.
@@ -349,6 +423,36 @@ fn open_tables(path: &Path) -> Result<DB, rocksdb::Error> {
     let options = Options::default();
     let columns = DB::list_cf(&options, path)?;
     DB::open_cf_for_read_only(&options, path, columns, false)
+}
+
+/// A file of the engine in a directory that has no `CURRENT`.
+fn left_over(path: &Path) -> Option<String> {
+    std::fs::read_dir(path).ok()?.flatten().find_map(|entry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let data =
+            name.starts_with("MANIFEST-") || name.ends_with(".sst") || name.ends_with(".log");
+        data.then_some(name)
+    })
+}
+
+/// Size of all files below a directory. What disappears meanwhile is not counted.
+fn directory_bytes(path: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(path) else { return 0 };
+    entries
+        .flatten()
+        .map(|entry| match entry.metadata() {
+            Ok(metadata) if metadata.is_dir() => directory_bytes(&entry.path()),
+            Ok(metadata) => metadata.len(),
+            Err(_) => 0,
+        })
+        .sum()
+}
+
+fn open_error(database: &'static str, path: &Path, error: &rocksdb::Error) -> StorageError {
+    // The engine's message about a journal says neither which one nor where.
+    let places = journal::scan(path).unwrap_or_default();
+    let message = places.iter().fold(error.to_string(), |text, damage| format!("{text}; {damage}"));
+    StorageError::Open { database, path: path.to_owned(), message }
 }
 
 fn db_error(database: &'static str, error: &rocksdb::Error) -> ProviderError {
@@ -379,6 +483,8 @@ pub struct DatabaseStats {
     pub path: PathBuf,
     /// Its columns.
     pub columns: Vec<ColumnStats>,
+    /// Size of all its files: tables, journals, descriptions.
+    pub file_bytes: u64,
 }
 
 impl DatabaseStats {

@@ -1,7 +1,7 @@
 //! The databases of a node, and the only crate that names RocksDB.
 //!
 //! *What it is for.* [`Storage::open`] gives a [`BlockchainProvider`], which implements every trait of `zkos-storage-api`: readers of blocks, receipts, replay records and
-//! state at any block, the block writer of the engine, the fork choice of settlement. [`RocksTreeStore`] keeps the Merkle tree.
+//! state at any block, the block writer of the engine, the fork choice of settlement. [`TreeDirectory`] is where the Merkle tree keeps its files.
 //!
 //! *What it must not do.* It executes nothing, knows no rule of validity and does not decide which block comes next; it compares what it is given with what it has.
 //!
@@ -19,11 +19,14 @@ mod codec;
 mod db;
 mod error;
 mod flush;
+mod journal;
 mod lock;
+mod maintenance;
 mod metrics;
 mod options;
 mod pipeline;
 mod provider;
+mod prune;
 mod repository;
 mod state;
 mod stats;
@@ -32,11 +35,16 @@ mod wal;
 
 pub use db::{ColumnStats, DatabaseStats, FORMAT_VERSION};
 pub use error::StorageError;
+pub use journal::{JournalDamage, JournalDamageKind};
 pub use lock::LOCK_FILE;
-pub use options::{StorageOptions, WriteHook};
+pub use maintenance::{
+    CHECKPOINT_FILE, CheckpointManifest, DERIVED_DATABASES, Digests, FileEntry, Problem,
+    TreeCommitment, VerifyReport, create_offline as checkpoint_offline, rebuild, restore, verify,
+};
+pub use options::{StorageOptions, WriteHook, WriteStep};
 pub use provider::{BlockchainProvider, Storage};
 pub use repository::REPOSITORY_DATABASE;
 pub use state::{PREIMAGES_DATABASE, STATE_DATABASE};
 pub use stats::StorageStats;
-pub use tree::{RocksTreeStore, TREE_DATABASE};
-pub use wal::WAL_DATABASE;
+pub use tree::{TREE_DATABASE, TreeDirectory};
+pub use wal::{HEIGHT_FILE, WAL_DATABASE};

@@ -64,7 +64,7 @@ mod tests {
         let lock = DirLock::acquire(dir.path()).unwrap();
         match DirLock::acquire(dir.path()) {
             Err(StorageError::Locked { pid, .. }) => {
-                assert_eq!(pid, std::process::id().to_string())
+                assert_eq!(pid, std::process::id().to_string());
             }
             other => panic!("expected a lock error, got {other:?}"),
         }

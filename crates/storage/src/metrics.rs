@@ -31,6 +31,18 @@ pub(crate) struct FlushMetrics {
     pub(crate) slots: Counter,
 }
 
+/// Removal of old state.
+#[derive(Metrics, Clone)]
+#[metrics(scope = "storage_prune")]
+pub(crate) struct PruneMetrics {
+    /// First block whose state is readable
+    pub(crate) first_block: Gauge,
+    /// Superseded values removed
+    pub(crate) removed_values: Counter,
+    /// Duration of a step, in seconds
+    pub(crate) seconds: Histogram,
+}
+
 /// Block production as storage sees it.
 #[derive(Metrics, Clone)]
 #[metrics(scope = "storage")]

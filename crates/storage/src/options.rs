@@ -1,7 +1,16 @@
 use std::{fmt, sync::Arc, time::Duration};
 
-/// Called before every write batch with the name of the database; an error makes the write fail. For fault injection by tests.
-pub type WriteHook = Arc<dyn Fn(&'static str) -> std::io::Result<()> + Send + Sync>;
+/// Moments of a write at which a [`WriteHook`] is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteStep {
+    /// Before anything is written.
+    Before,
+    /// After a synced write. An error here is what a disk reports that has taken the data and failed to sync: it may be there after a restart or not.
+    Synced,
+}
+
+/// Called around every write batch with the name of the database; an error makes the write fail. For fault injection by tests.
+pub type WriteHook = Arc<dyn Fn(&'static str, WriteStep) -> std::io::Result<()> + Send + Sync>;
 
 /// Sizes and delays of the storage. The defaults suit a node with 4 GiB of memory.
 #[derive(Clone)]
@@ -32,6 +41,8 @@ pub struct StorageOptions {
     pub block_cache_bytes: usize,
     /// Bytes of unwritten data per database before it is written to a table.
     pub write_buffer_bytes: usize,
+    /// Blocks below the head whose state stays readable; `None` keeps the state of all blocks. Blocks that are not final are never pruned.
+    pub state_history_blocks: Option<u64>,
     /// Capacity of the canonical-state broadcast; a receiver further behind lags.
     pub notification_capacity: usize,
     /// Fault injection; `None` outside tests.
@@ -54,6 +65,7 @@ impl Default for StorageOptions {
             preimage_cache_bytes: 64 << 20,
             block_cache_bytes: 256 << 20,
             write_buffer_bytes: 64 << 20,
+            state_history_blocks: None,
             notification_capacity: 256,
             write_hook: None,
         }
@@ -91,6 +103,7 @@ impl fmt::Debug for StorageOptions {
             preimage_cache_bytes,
             block_cache_bytes,
             write_buffer_bytes,
+            state_history_blocks,
             notification_capacity,
             write_hook,
         } = self;
@@ -108,6 +121,7 @@ impl fmt::Debug for StorageOptions {
             .field("preimage_cache_bytes", preimage_cache_bytes)
             .field("block_cache_bytes", block_cache_bytes)
             .field("write_buffer_bytes", write_buffer_bytes)
+            .field("state_history_blocks", state_history_blocks)
             .field("notification_capacity", notification_capacity)
             .field("write_hook", &write_hook.is_some())
             .finish()

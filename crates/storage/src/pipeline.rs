@@ -40,7 +40,7 @@ pub(crate) struct Progress {
 #[derive(Debug)]
 pub(crate) struct Pipeline {
     progress: Mutex<Progress>,
-    /// Signalled on any change of progress; there are three waiters at most.
+    /// Signalled on any change of progress; there are four waiters at most.
     changed: Condvar,
 }
 

@@ -1,6 +1,5 @@
 use crate::{
-    PREIMAGES_DATABASE, REPOSITORY_DATABASE, STATE_DATABASE, StorageError, TREE_DATABASE,
-    WAL_DATABASE,
+    PREIMAGES_DATABASE, REPOSITORY_DATABASE, STATE_DATABASE, StorageError, WAL_DATABASE,
     db::{Database, DatabaseStats},
     repository, state,
     wal::Wal,
@@ -18,6 +17,21 @@ pub struct StorageStats {
 }
 
 impl StorageStats {
+    /// Number of blocks, block 0 included.
+    pub fn blocks(&self) -> Option<u64> {
+        self.heads.map(|heads| heads.wal.saturating_add(1))
+    }
+
+    /// Number of transactions in the repository, estimated from its index.
+    pub fn transactions(&self) -> Option<u64> {
+        let database = self
+            .databases
+            .iter()
+            .find(|database| database.name == repository::REPOSITORY_DATABASE)?;
+        let column = database.columns.iter().find(|column| column.name == repository::TX_META)?;
+        Some(column.estimated_keys)
+    }
+
     /// Reads a data directory without opening it for writing; a running node does not matter, but what it has in memory is not counted.
     ///
     /// # Errors
@@ -32,7 +46,6 @@ impl StorageStats {
         let preimages = open(PREIMAGES_DATABASE)?;
         let values = open(STATE_DATABASE)?;
         let blocks = open(REPOSITORY_DATABASE)?;
-        let tree = open(TREE_DATABASE)?;
         let state_head = |db: &Option<Arc<Database>>| match db {
             Some(db) => state::stored_head(db),
             None => Ok(None),
@@ -49,7 +62,7 @@ impl StorageStats {
             }
             _ => None,
         };
-        let databases = [Some(log), preimages, values, blocks, tree]
+        let databases = [Some(log), preimages, values, blocks]
             .iter()
             .flatten()
             .map(|database| database.stats())

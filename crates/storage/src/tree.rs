@@ -1,163 +1,156 @@
-//! The stored form of the Merkle tree: database `tree`.
-//!
-//! | column | key | value |
-//! |---|---|---|
-//! | `manifest` | `manifest` | [`Manifest`] |
-//! | `leaves` | leaf index | [`Leaf`] |
-//! | `versions` | version | [`VersionRecord`] |
-//! | `undo` | version | [`UndoRecord`] |
-//!
-//! Numbers in keys are 8 bytes big endian. Every value starts with a format byte of its own. An update is one batch, not synced: after a crash the database holds a prefix
-//! of the updates, and the rest comes again by replay.
+//! Where the Merkle tree lies: the directory `tree`, with files of the tree's own (see `zkos-tree`) and the file `chain`, which says which chain they belong to.
 
-use crate::{
-    StorageError,
-    db::{ChainMarker, Column, ColumnKind, Database, DbEnv},
+use crate::{FORMAT_VERSION, StorageError, db::ChainMarker};
+use alloy_primitives::B256;
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
 };
-use rocksdb::{IteratorMode, WriteBatch};
-use std::{ops::Range, path::Path, sync::Arc};
-use zkos_storage_api::{ProviderError, ProviderResult};
-use zkos_tree::{
-    CodecError, Leaf, Manifest, StoreError, TreeStore, TreeUpdate, UndoRecord, VersionRecord,
-};
+use zkos_tree::{FsStore, TreeError, TreeFile, TreeStore, TreeVersion};
 
-/// Name of the database.
+/// Name of the directory.
 pub const TREE_DATABASE: &str = "tree";
 
-const MANIFEST: &str = "manifest";
-const MANIFEST_KEY: &[u8] = b"manifest";
-const LEAVES: &str = "leaves";
-const VERSIONS: &str = "versions";
-const UNDO: &str = "undo";
+/// File with the marker of the chain.
+const CHAIN_FILE: &str = "chain";
 
-const COLUMNS: [Column; 4] = [
-    Column::new(MANIFEST, ColumnKind::Log),
-    Column::new(LEAVES, ColumnKind::Log),
-    Column::new(VERSIONS, ColumnKind::Log),
-    Column::new(UNDO, ColumnKind::Log),
-];
-
-/// Persistence of the tree in RocksDB.
+/// The directory of the tree, checked to belong to the chain.
 #[derive(Debug)]
-pub struct RocksTreeStore {
-    db: Arc<Database>,
+pub struct TreeDirectory {
+    files: FsStore,
 }
 
-impl RocksTreeStore {
-    pub(crate) fn open(
-        env: &DbEnv,
-        dir: &Path,
-        marker: &ChainMarker,
-    ) -> Result<Self, StorageError> {
-        Ok(Self { db: Database::open(env, dir, TREE_DATABASE, &COLUMNS, marker)? })
-    }
+fn io_error(action: &'static str, path: PathBuf) -> impl FnOnce(io::Error) -> StorageError {
+    move |source| StorageError::Io { action, path, source }
+}
 
-    pub(crate) const fn database(&self) -> &Arc<Database> {
-        &self.db
-    }
-
-    fn read<T>(
-        &self,
-        column: &'static str,
-        key: impl AsRef<[u8]>,
-        decode: impl FnOnce(&[u8]) -> Result<T, CodecError>,
-    ) -> ProviderResult<Option<T>> {
-        let key = key.as_ref();
-        self.db
-            .get(column, key)?
-            .map(|value| decode(&value).map_err(|error| self.corrupt(column, key, &error)))
-            .transpose()
-    }
-
-    fn corrupt(&self, column: &str, key: &[u8], error: &dyn std::fmt::Display) -> ProviderError {
-        self.db.corrupt(key, format!("column {column}: {error}"))
-    }
-
-    fn all_leaves(&self) -> ProviderResult<Vec<Leaf>> {
-        let count =
-            self.read(MANIFEST, MANIFEST_KEY, Manifest::decode)?.map_or(0, |m| m.leaf_count);
-        let mut leaves = Vec::with_capacity(usize::try_from(count).unwrap_or_default());
-        let iterator = self.db.raw().iterator_cf(self.db.column(LEAVES)?, IteratorMode::Start);
-        for item in iterator {
-            let (key, value) = item.map_err(|error| self.db.error(&error))?;
-            if *key != (leaves.len() as u64).to_be_bytes() {
-                let reason = format!("leaf {} is missing before it", leaves.len());
-                return Err(self.corrupt(LEAVES, &key, &reason));
+impl TreeDirectory {
+    /// Opens (creates) `dir/tree` and checks that it belongs to `marker`.
+    pub(crate) fn open(dir: &Path, marker: &ChainMarker) -> Result<Self, StorageError> {
+        let path = dir.join(TREE_DATABASE);
+        remove_first_format(&path)?;
+        let files = FsStore::open(&path).map_err(io_error("create", path.clone()))?;
+        let chain = path.join(CHAIN_FILE);
+        match fs::read(&chain) {
+            Ok(found) => check(dir, marker, &found)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // The marker comes before everything else.
+                let names = files.files().map_err(io_error("list", path.clone()))?;
+                if names.iter().any(|name| zkos_tree::is_tree_file(name)) {
+                    return Err(unmarked(dir));
+                }
+                write_marker(&path, marker)?;
             }
-            leaves.push(Leaf::decode(&value).map_err(|error| self.corrupt(LEAVES, &key, &error))?);
+            Err(error) => return Err(io_error("read", chain)(error)),
         }
-        if leaves.len() as u64 != count {
-            let reason = format!("there are {} leaves, the manifest says {count}", leaves.len());
-            return Err(self.corrupt(LEAVES, MANIFEST_KEY, &reason));
-        }
-        Ok(leaves)
+        Ok(Self { files })
     }
 
-    fn write(&self, update: &TreeUpdate) -> ProviderResult<()> {
-        let TreeUpdate {
-            manifest,
-            leaves,
-            removed_leaves,
-            versions,
-            removed_versions,
-            undo,
-            removed_undo,
-        } = update;
-        let mut batch = WriteBatch::default();
-        batch.put_cf(self.db.column(MANIFEST)?, MANIFEST_KEY, manifest.encode());
-        let column = self.db.column(LEAVES)?;
-        for (index, leaf) in leaves {
-            batch.put_cf(column, index.to_be_bytes(), leaf.encode());
-        }
-        remove(&mut batch, column, removed_leaves);
-        let column = self.db.column(VERSIONS)?;
-        for (version, record) in versions {
-            batch.put_cf(column, version.to_be_bytes(), record.encode());
-        }
-        remove(&mut batch, column, removed_versions);
-        let column = self.db.column(UNDO)?;
-        for (version, record) in undo {
-            batch.put_cf(column, version.to_be_bytes(), record.encode());
-        }
-        remove(&mut batch, column, removed_undo);
-        self.db.write(batch, false)
+    /// Makes a consistent copy at `to`, which must not exist, also while a tree works on the directory. Returns the version that the copy holds, with its root and leaf count; `None` for an
+    /// empty tree.
+    ///
+    /// # Errors
+    /// When the copy cannot be made, or the files are damaged.
+    pub fn copy_to(&self, to: &Path) -> Result<Option<TreeVersion>, StorageError> {
+        let copy = FsStore::open(to).map_err(io_error("create", to.to_owned()))?;
+        let chain = self.files.path().join(CHAIN_FILE);
+        fs::copy(&chain, to.join(CHAIN_FILE)).map_err(io_error("copy", chain))?;
+        zkos_tree::copy_files(&self.files, &copy).map_err(|error| tree_error(to, error))
     }
 }
 
-/// Long runs become one range deletion, short ones (the usual pruning by one version) plain deletions, which cost readers less.
-const RANGE_DELETION_FROM: u64 = 64;
-
-fn remove(batch: &mut WriteBatch, column: &rocksdb::ColumnFamily, keys: &Range<u64>) {
-    if keys.is_empty() {
-        return;
-    }
-    if keys.end - keys.start >= RANGE_DELETION_FROM {
-        batch.delete_range_cf(column, keys.start.to_be_bytes(), keys.end.to_be_bytes());
-    } else {
-        for key in keys.clone() {
-            batch.delete_cf(column, key.to_be_bytes());
+/// Error of the tree as one of the storage.
+fn tree_error(path: &Path, error: TreeError) -> StorageError {
+    match error {
+        TreeError::Io { operation, file, source } => {
+            StorageError::Io { action: operation, path: path.join(file), source }
         }
+        TreeError::Damaged(damage) => zkos_storage_api::ProviderError::Corrupt {
+            database: TREE_DATABASE,
+            key: damage.file.clone(),
+            reason: damage.to_string(),
+        }
+        .into(),
+        other => zkos_storage_api::ProviderError::Database {
+            database: TREE_DATABASE,
+            message: other.to_string(),
+        }
+        .into(),
     }
 }
 
-impl TreeStore for RocksTreeStore {
-    fn manifest(&self) -> Result<Option<Manifest>, StoreError> {
-        Ok(self.read(MANIFEST, MANIFEST_KEY, Manifest::decode)?)
+fn unmarked(dir: &Path) -> StorageError {
+    StorageError::Unmarked { database: TREE_DATABASE, path: dir.to_owned() }
+}
+
+fn check(dir: &Path, marker: &ChainMarker, found: &[u8]) -> Result<(), StorageError> {
+    if found == marker.encode() {
+        return Ok(());
+    }
+    let parts = || {
+        let (version, rest) = found.split_first_chunk()?;
+        let (chain, genesis) = rest.split_first_chunk()?;
+        let genesis: [u8; 32] = genesis.try_into().ok()?;
+        Some((u32::from_be_bytes(*version), u64::from_be_bytes(*chain), B256::from(genesis)))
+    };
+    let (version, found_chain, found_genesis) = parts().ok_or_else(|| unmarked(dir))?;
+    if version > FORMAT_VERSION {
+        return Err(StorageError::NewerFormat {
+            database: TREE_DATABASE,
+            path: dir.to_owned(),
+            found: version,
+            supported: FORMAT_VERSION,
+        });
+    }
+    Err(StorageError::ForeignChain {
+        database: TREE_DATABASE,
+        path: dir.to_owned(),
+        found_chain,
+        found_genesis,
+        chain: marker.chain_id,
+        genesis: marker.genesis,
+    })
+}
+
+/// Writes the marker so that it is there in whole or not at all.
+fn write_marker(path: &Path, marker: &ChainMarker) -> Result<(), StorageError> {
+    let (partial, chain) = (path.join("chain.partial"), path.join(CHAIN_FILE));
+    fs::write(&partial, marker.encode()).map_err(io_error("write", partial.clone()))?;
+    let sync = |path: &Path| fs::File::open(path).and_then(|file| file.sync_all());
+    sync(&partial).map_err(io_error("sync", partial.clone()))?;
+    fs::rename(&partial, &chain).map_err(io_error("create", chain))?;
+    sync(path).map_err(io_error("sync", path.to_owned()))
+}
+
+/// The first versions of this program kept the tree in RocksDB. It is derived, so it is built again from the block log.
+fn remove_first_format(path: &Path) -> Result<(), StorageError> {
+    if !path.join("CURRENT").exists() {
+        return Ok(());
+    }
+    tracing::warn!(target: "storage", path = %path.display(), "state tree of an earlier format is removed and built again");
+    rocksdb::DB::destroy(&rocksdb::Options::default(), path).map_err(|error| {
+        zkos_storage_api::ProviderError::Database {
+            database: TREE_DATABASE,
+            message: error.to_string(),
+        }
+        .into()
+    })
+}
+
+impl TreeStore for TreeDirectory {
+    fn open_file(&self, name: &str) -> io::Result<Box<dyn TreeFile>> {
+        self.files.open_file(name)
     }
 
-    fn leaves(&self) -> Result<Vec<Leaf>, StoreError> {
-        Ok(self.all_leaves()?)
+    fn remove_file(&self, name: &str) -> io::Result<()> {
+        self.files.remove_file(name)
     }
 
-    fn version_record(&self, version: u64) -> Result<Option<VersionRecord>, StoreError> {
-        Ok(self.read(VERSIONS, version.to_be_bytes(), VersionRecord::decode)?)
+    fn files(&self) -> io::Result<Vec<String>> {
+        self.files.files()
     }
 
-    fn undo_record(&self, version: u64) -> Result<Option<UndoRecord>, StoreError> {
-        Ok(self.read(UNDO, version.to_be_bytes(), UndoRecord::decode)?)
-    }
-
-    fn apply(&self, update: TreeUpdate) -> Result<(), StoreError> {
-        Ok(self.write(&update)?)
+    fn sync(&self) -> io::Result<()> {
+        TreeStore::sync(&self.files)
     }
 }

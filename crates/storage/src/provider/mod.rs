@@ -7,19 +7,21 @@ mod write;
 pub use open::Storage;
 
 use crate::{
-    StorageStats,
+    CheckpointManifest, StorageError, StorageStats,
     db::DatabaseStats,
     lock::DirLock,
+    maintenance::create_checkpoint,
     metrics::AppendMetrics,
     options::StorageOptions,
     pipeline::{Mode, Pipeline},
     repository::{RecentBlocks, Repository},
     state::StateStore,
-    tree::RocksTreeStore,
+    tree::TreeDirectory,
     wal::Wal,
 };
 use parking_lot::{Mutex, RwLock};
 use std::{
+    path::Path,
     sync::{Arc, atomic::AtomicU64},
     thread::JoinHandle,
 };
@@ -40,7 +42,7 @@ struct Inner {
     state: Arc<StateStore>,
     repository: Arc<Repository>,
     recent: Arc<RwLock<RecentBlocks>>,
-    tree: Arc<RocksTreeStore>,
+    tree: Arc<TreeDirectory>,
     pipeline: Arc<Pipeline>,
     /// Serializes `append`.
     append: Mutex<()>,
@@ -59,8 +61,8 @@ struct Inner {
 }
 
 impl BlockchainProvider {
-    /// Store of the Merkle tree, on database `tree`.
-    pub fn tree_store(&self) -> Arc<RocksTreeStore> {
+    /// Files of the Merkle tree, in directory `tree`.
+    pub fn tree_store(&self) -> Arc<TreeDirectory> {
         self.inner.tree.clone()
     }
 
@@ -76,6 +78,17 @@ impl BlockchainProvider {
             database.sync()?;
         }
         Ok(())
+    }
+
+    /// Makes a consistent copy of all databases at `to`, which must not exist, while the chain goes on.
+    ///
+    /// # Errors
+    /// When the copy cannot be made; nothing is left of it then.
+    pub fn checkpoint(&self, to: &Path) -> Result<CheckpointManifest, StorageError> {
+        let inner = &self.inner;
+        let [preimages, values] = inner.state.databases();
+        let databases = [values, inner.repository.database(), preimages, inner.wal.database()];
+        create_checkpoint(&databases, Some(&inner.tree), to)
     }
 
     /// Ends the background threads without writing anything more, as a crash would.
@@ -100,13 +113,7 @@ impl BlockchainProvider {
 impl Inner {
     fn databases(&self) -> Vec<&Arc<crate::db::Database>> {
         let [preimages, values] = self.state.databases();
-        vec![
-            self.wal.database(),
-            preimages,
-            values,
-            self.repository.database(),
-            self.tree.database(),
-        ]
+        vec![self.wal.database(), preimages, values, self.repository.database()]
     }
 
     /// Ends the threads. A second call finds none.

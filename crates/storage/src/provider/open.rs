@@ -1,15 +1,17 @@
 use super::{BlockchainProvider, Inner};
 use crate::{
-    StorageError, StorageOptions,
+    STATE_DATABASE, StorageError, StorageOptions, WAL_DATABASE,
     db::{ChainMarker, DbEnv},
     flush::Flusher,
     lock::DirLock,
-    metrics::{AppendMetrics, FlushMetrics, WalMetrics},
+    maintenance::{check_not_restoring, remove_database},
+    metrics::{AppendMetrics, FlushMetrics, PruneMetrics, WalMetrics},
     pipeline::Pipeline,
+    prune::Pruner,
     repository::{RecentBlocks, Repository},
     state::StateStore,
-    tree::RocksTreeStore,
-    wal::{Wal, WalWriter},
+    tree::TreeDirectory,
+    wal::{HeightFile, Wal, WalWriter},
 };
 use alloy_primitives::{B256, Keccak256};
 use parking_lot::{Mutex, RwLock};
@@ -45,14 +47,22 @@ impl Storage {
             source,
         })?;
         let lock = DirLock::acquire(path)?;
+        check_not_restoring(path)?;
         let marker = ChainMarker { chain_id: spec.chain_id(), genesis: genesis_fingerprint(spec) };
         let env = DbEnv::new(&options);
         let genesis = genesis_block(spec);
 
+        let (mut height, durable_before) = HeightFile::open(path)?;
+        let new_log = !path.join(WAL_DATABASE).join("CURRENT").exists();
+        match durable_before {
+            Some(before) if !new_log => Wal::check_end(path, before)?,
+            _ => {}
+        }
         let wal = Wal::open(&env, path, &marker)?;
-        let state = StateStore::open(&env, path, &marker, spec.genesis_state(), &options)?;
+        let open_state = || StateStore::open(&env, path, &marker, spec.genesis_state(), &options);
+        let mut state = open_state()?;
         let repository = Repository::open(&env, path, &marker, &genesis)?;
-        let tree = RocksTreeStore::open(&env, path, &marker)?;
+        let tree = TreeDirectory::open(path, &marker)?;
 
         let durable = match wal.latest()? {
             Some(latest) => {
@@ -70,6 +80,17 @@ impl Storage {
                 0
             }
         };
+        height.write(durable)?;
+        let lowest = durable.min(state.head()).min(repository.head());
+        if lowest < state.first() {
+            warn!(
+                target: "storage", lowest, first = state.first(),
+                "another database ends before the first block whose state is kept: database state is built anew from the block log"
+            );
+            drop(state);
+            remove_database(path, STATE_DATABASE)?;
+            state = open_state()?;
+        }
         let heads =
             StorageHeads { wal: durable, state: state.head(), repository: repository.head() };
         if heads.state > durable || heads.repository > durable {
@@ -81,7 +102,8 @@ impl Storage {
         let tip = heads.wal.min(heads.state).min(heads.repository);
         info!(target: "storage", path = %path.display(), ?heads, tip, "databases opened");
 
-        let provider = start(Parts { lock, wal, state, repository, tree, durable, tip, options })?;
+        let provider =
+            start(Parts { lock, wal, height, state, repository, tree, durable, tip, options })?;
         Ok((provider, heads))
     }
 }
@@ -89,9 +111,10 @@ impl Storage {
 struct Parts {
     lock: DirLock,
     wal: Wal,
+    height: HeightFile,
     state: StateStore,
     repository: Repository,
-    tree: RocksTreeStore,
+    tree: TreeDirectory,
     durable: u64,
     tip: u64,
     options: StorageOptions,
@@ -99,18 +122,27 @@ struct Parts {
 
 /// Starts the background threads.
 fn start(parts: Parts) -> Result<BlockchainProvider, StorageError> {
-    let Parts { lock, wal, state, repository, tree, durable, tip, options } = parts;
+    let Parts { lock, wal, height, state, repository, tree, durable, tip, options } = parts;
     let window = wal.next_window(durable)?;
     let (wal, state, repository) = (Arc::new(wal), Arc::new(state), Arc::new(repository));
     let pipeline = Arc::new(Pipeline::new(tip, durable));
     let recent = Arc::new(RwLock::new(RecentBlocks::new(tip + 1)));
     let canonical = Arc::new(AtomicU64::new(tip));
     let (durable_sender, durable_receiver) = watch::channel(durable);
+    let (finalized, _) = watch::channel(0);
+    let pruner = options.state_history_blocks.map(|keep| Pruner {
+        pipeline: pipeline.clone(),
+        state: state.clone(),
+        finalized: finalized.subscribe(),
+        keep,
+        metrics: PruneMetrics::default(),
+    });
 
     let writer = WalWriter {
         wal: wal.clone(),
         pipeline: pipeline.clone(),
         durable: durable_sender,
+        height,
         window,
         options: options.clone(),
         metrics: WalMetrics::default(),
@@ -136,10 +168,10 @@ fn start(parts: Parts) -> Result<BlockchainProvider, StorageError> {
         canonical,
         canonical_watch: watch::channel(tip).0,
         safe: watch::channel(0).0,
-        finalized: watch::channel(0).0,
+        finalized,
         durable: durable_receiver,
         notifications: broadcast::channel(options.notification_capacity.max(1)).0,
-        threads: Mutex::new(Vec::with_capacity(2)),
+        threads: Mutex::new(Vec::with_capacity(3)),
         options,
         metrics: AppendMetrics::default(),
         _lock: lock,
@@ -148,6 +180,10 @@ fn start(parts: Parts) -> Result<BlockchainProvider, StorageError> {
     inner.threads.lock().push(spawn("zkos-wal", move || writer.run())?);
     let flush_thread = spawn("zkos-flush", move || flusher.run())?;
     inner.threads.lock().push(flush_thread);
+    if let Some(pruner) = pruner {
+        let thread = spawn("zkos-prune", move || pruner.run())?;
+        inner.threads.lock().push(thread);
+    }
     Ok(BlockchainProvider { inner: Arc::new(inner) })
 }
 

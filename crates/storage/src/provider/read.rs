@@ -194,8 +194,9 @@ impl StateProviderFactory for BlockchainProvider {
 
     fn history_by_block_number(&self, number: BlockNumber) -> ProviderResult<StateProviderBox> {
         let last = self.inner.pipeline.read(|progress| progress.tip);
-        if number > last {
-            return Err(ProviderError::StateNotAvailable { number, first: 0, last });
+        let first = self.inner.state.first();
+        if number > last || number < first {
+            return Err(ProviderError::StateNotAvailable { number, first, last });
         }
         Ok(self.state_at(number))
     }
@@ -205,7 +206,7 @@ impl StateProviderFactory for BlockchainProvider {
             return self.pending();
         }
         match self.block_number_for_id(id)? {
-            Some(number) => Ok(self.state_at(number)),
+            Some(number) => self.history_by_block_number(number),
             None => Err(ProviderError::block_id_not_found(id)),
         }
     }

@@ -168,5 +168,7 @@ impl ForkChoiceWriter for BlockchainProvider {
 
     fn set_finalized_block(&self, number: BlockNumber) {
         self.inner.finalized.send_replace(number);
+        // Whoever prunes waits there.
+        self.inner.pipeline.update(|_| ());
     }
 }

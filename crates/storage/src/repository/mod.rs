@@ -42,12 +42,12 @@ use zkos_storage_api::{ExecutedBlock, ProviderError, ProviderResult, RecoveredZk
 /// Name of the database.
 pub const REPOSITORY_DATABASE: &str = "repository";
 
-const BLOCK_DATA: &str = "block_data";
-const RECEIPTS: &str = "tx_receipt";
-const NUMBER_TO_HASH: &str = "block_number_to_hash";
-const HASH_TO_NUMBER: &str = "block_hash_to_number";
-const TX_META: &str = "tx_meta";
-const NONCE_TO_HASH: &str = "initiator_and_nonce_to_hash";
+pub(crate) const BLOCK_DATA: &str = "block_data";
+pub(crate) const RECEIPTS: &str = "tx_receipt";
+pub(crate) const NUMBER_TO_HASH: &str = "block_number_to_hash";
+pub(crate) const HASH_TO_NUMBER: &str = "block_hash_to_number";
+pub(crate) const TX_META: &str = "tx_meta";
+pub(crate) const NONCE_TO_HASH: &str = "initiator_and_nonce_to_hash";
 const META: &str = "meta";
 const HEAD_KEY: &[u8] = b"block_number";
 
@@ -99,12 +99,17 @@ impl Repository {
                 0
             }
         };
-        Ok(Self {
+        Ok(Self::over(db, head))
+    }
+
+    /// The blocks of a database that is open already.
+    pub(crate) fn over(db: Arc<Database>, head: BlockNumber) -> Self {
+        Self {
             db,
             head: AtomicU64::new(head),
             blocks: Mutex::new(LruMap::new(ByLength::new(DECODED_BLOCKS))),
             receipts: Mutex::new(LruMap::new(ByLength::new(DECODED_BLOCKS))),
-        })
+        }
     }
 
     /// Last block in the database.

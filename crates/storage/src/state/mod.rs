@@ -2,7 +2,8 @@
 //!
 //! A read at block N looks into, in this order: the overlay (values written by blocks that are not flushed), the cache of latest flushed values, and the disk. On disk
 //! column `storage` holds the latest flushed value per flat key, column `data` every value ever written under `flat key || block number`; reads below the flushed height
-//! seek in `data`.
+//! seek in `data`: one seek, whatever the number of blocks. Where old state is pruned, `data` lacks the values that no block from `first_block` on can see, and column
+//! `block_keys` lists the keys that each block wrote, for the pruning.
 //!
 //! The flush moves the disk state on while it is read. Three facts keep readers right:
 //! - `flushing_to` is raised before a flush writes. A reader at N that has read `storage` and then finds `flushing_to > N` cannot trust the value and takes it from `data`.
@@ -11,11 +12,13 @@
 //!   entered and left the cache meanwhile.
 
 mod cache;
+mod history;
 mod overlay;
 mod provider;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use history::{Continue, split as split_history_key, stored_first};
 pub(crate) use provider::BlockState;
 
 use crate::{
@@ -27,7 +30,7 @@ use crate::{
 use alloy_primitives::{B256, Bytes, map::B256Set};
 use cache::{AccountCache, CachedSlot, PreimageCache, SlotCache};
 use overlay::Overlay;
-use rocksdb::{ReadOptions, WriteBatch};
+use rocksdb::WriteBatch;
 use std::{
     fmt,
     path::Path,
@@ -47,16 +50,24 @@ pub const PREIMAGES_DATABASE: &str = "preimages";
 const FLAT_KEY_LEN: usize = 32;
 
 /// Latest flushed value by flat key.
-const STORAGE: &str = "storage";
+pub(crate) const STORAGE: &str = "storage";
 /// Every value by `flat key || block number`.
-const DATA: &str = "data";
+pub(crate) const DATA: &str = "data";
+/// Flat keys that a block wrote, by block number. Only where old state is pruned.
+const BLOCK_KEYS: &str = "block_keys";
 const META: &str = "meta";
 const STATE_HEAD_KEY: &[u8] = b"latest_block";
 const PREIMAGES_HEAD_KEY: &[u8] = b"block";
 
-const STATE_COLUMNS: [Column; 3] = [
+/// First block whose state is readable; absent: 0.
+const FIRST_KEY: &[u8] = b"first_block";
+/// First block from which on every block has an entry in `block_keys`.
+const LISTED_FROM_KEY: &[u8] = b"block_keys_from";
+
+const STATE_COLUMNS: [Column; 4] = [
     Column::new(STORAGE, ColumnKind::Point),
     Column::new(DATA, ColumnKind::Prefix(FLAT_KEY_LEN)),
+    Column::new(BLOCK_KEYS, ColumnKind::Log),
     Column::new(META, ColumnKind::Log),
 ];
 const PREIMAGES_COLUMNS: [Column; 2] =
@@ -76,6 +87,10 @@ pub(crate) struct StateStore {
     flushing_to: AtomicU64,
     /// Last block whose preimages are in the database.
     preimages_head: AtomicU64,
+    /// First block whose state is readable.
+    first: AtomicU64,
+    /// Whether flushes write `block_keys`.
+    lists_keys: bool,
     metrics: StateMetrics,
 }
 
@@ -125,6 +140,9 @@ impl StateStore {
                 0
             }
         };
+        let first = read_u64(&values, META, FIRST_KEY)?.unwrap_or_default();
+        let lists_keys = options.state_history_blocks.is_some();
+        history::start_or_stop_lists(&values, head, lists_keys)?;
         Ok(Self {
             values,
             preimages,
@@ -135,6 +153,8 @@ impl StateStore {
             flushed: AtomicU64::new(head),
             flushing_to: AtomicU64::new(head),
             preimages_head: AtomicU64::new(preimages_head),
+            first: AtomicU64::new(first),
+            lists_keys,
             metrics: StateMetrics::default(),
         })
     }
@@ -183,23 +203,6 @@ impl StateStore {
             .get(STORAGE, key)?
             .map(|value| decode_word(&self.values, key.as_slice(), &value))
             .transpose()
-    }
-
-    /// Last value written at or before `number`, from disk.
-    fn read_history(&self, key: &B256, number: u64) -> ProviderResult<Option<B256>> {
-        let mut options = ReadOptions::default();
-        options.set_prefix_same_as_start(true);
-        let mut iterator =
-            self.values.raw().raw_iterator_cf_opt(self.values.column(DATA)?, options);
-        iterator.seek_for_prev(history_key(key, number));
-        let value = match iterator.item() {
-            Some((found, value)) if found.get(..FLAT_KEY_LEN) == Some(key.as_slice()) => {
-                Some(decode_word(&self.values, found, value)?)
-            }
-            _ => None,
-        };
-        iterator.status().map_err(|error| self.values.error(&error))?;
-        Ok(value)
     }
 
     /// Account record by its hash.
@@ -292,6 +295,9 @@ impl StateStore {
         let mut batch = WriteBatch::default();
         let mut latest = B256Set::default();
         let mut slots = 0;
+        if self.lists_keys {
+            history::put_lists(&self.values, &mut batch, blocks, head)?;
+        }
         // Newest block first, so that the first value of a key is its latest.
         for block in blocks.iter().rev().filter(|block| block.number() > head) {
             for write in &block.output.storage_writes {

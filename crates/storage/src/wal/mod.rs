@@ -3,14 +3,19 @@
 //! One record per block, spread over columns, keyed by block number (8 bytes big endian); column `latest` holds the number of the last one. A group of records and the
 //! new `latest` are one synced batch: a crash leaves whole groups only.
 
+mod height;
 mod record;
 mod writer;
 
+pub use height::HEIGHT_FILE;
+
+pub(crate) use height::HeightFile;
 pub(crate) use writer::WalWriter;
 
 use crate::{
     StorageError,
     db::{ChainMarker, Column, ColumnKind, Database, DbEnv},
+    journal,
 };
 use alloy_primitives::B256;
 use parking_lot::Mutex;
@@ -59,6 +64,19 @@ impl Wal {
             record::RECORD_COLUMNS.map(|name| Column::new(name, ColumnKind::Log)).to_vec();
         columns.push(Column::new(LATEST, ColumnKind::Log));
         Ok(Self::new(Database::open(env, dir, WAL_DATABASE, &columns, marker)?))
+    }
+
+    /// Error if the log in `dir` ends before block `durable`. Reads only: opening a database for writing removes what lies behind a damaged place of its journal.
+    pub(crate) fn check_end(dir: &Path, durable: u64) -> Result<(), StorageError> {
+        let db = Database::open_read_only(dir, WAL_DATABASE)?;
+        let journals = journal::scan(db.path()).unwrap_or_default();
+        let found = Self::new(Arc::new(db)).latest()?.unwrap_or_default();
+        if found >= durable {
+            return Ok(());
+        }
+        let journal = journals.first().map(|damage| format!("{damage}; ")).unwrap_or_default();
+        let witness = dir.join(HEIGHT_FILE).display().to_string();
+        Err(StorageError::LogCut { path: dir.to_owned(), found, durable, witness, journal })
     }
 
     pub(crate) const fn new(db: Arc<Database>) -> Self {
@@ -177,6 +195,18 @@ impl Wal {
         self.db.write(batch, true)?;
         *window = next_window;
         Ok(Some(GroupCommit { blocks: records.len(), bytes, last }))
+    }
+
+    /// A column that has a record of another block than `latest` at its end, and that block.
+    pub(crate) fn beyond(&self, latest: u64) -> ProviderResult<Option<(&'static str, String)>> {
+        for column in record::RECORD_COLUMNS {
+            let last = self.db.last_key(column)?;
+            if last.as_deref() != Some(&latest.to_be_bytes()) {
+                let last = last.map_or_else(|| "nothing".to_owned(), alloy_primitives::hex::encode);
+                return Ok(Some((column, last)));
+            }
+        }
+        Ok(None)
     }
 
     /// The hash window that the record after `latest` has.

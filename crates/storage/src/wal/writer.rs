@@ -1,4 +1,4 @@
-use super::Wal;
+use super::{HeightFile, Wal};
 use crate::{
     StorageOptions,
     metrics::WalMetrics,
@@ -6,7 +6,7 @@ use crate::{
 };
 use std::{sync::Arc, time::Instant};
 use tokio::sync::watch;
-use tracing::{debug, error};
+use tracing::{debug, error, warn};
 use zkos_primitives::{BlockHashes, ReplayRecord};
 
 /// The only writer of the log: takes what has queued up, writes it as one synced group, announces it.
@@ -16,6 +16,7 @@ pub(crate) struct WalWriter {
     pub(crate) pipeline: Arc<Pipeline>,
     /// Dropped when the thread ends, which receivers see as the end of durability.
     pub(crate) durable: watch::Sender<u64>,
+    pub(crate) height: HeightFile,
     /// Hash window of the next record.
     pub(crate) window: BlockHashes,
     pub(crate) options: StorageOptions,
@@ -31,6 +32,9 @@ impl WalWriter {
                 self.pipeline.stop(error.to_string());
                 return;
             }
+        }
+        if let Err(error) = self.height.sync() {
+            warn!(target: "storage", %error, "height file cannot be synced");
         }
         debug!(target: "storage", "block log closed");
     }
@@ -73,6 +77,7 @@ impl WalWriter {
     ) -> Result<(), zkos_storage_api::ProviderError> {
         let start = Instant::now();
         let Some(commit) = self.wal.write_group(group, &mut self.window)? else { return Ok(()) };
+        self.height.write(commit.last)?;
         self.metrics.commit_seconds.record(start.elapsed());
         self.metrics.group_blocks.record(commit.blocks as f64);
         self.metrics.group_bytes.record(commit.bytes as f64);

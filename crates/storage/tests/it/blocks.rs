@@ -84,7 +84,7 @@ fn round_trip_through_memory_disk_and_reopen() {
 
     let stats = StorageStats::read(dir.path()).unwrap();
     assert_eq!(stats.heads, Some(StorageHeads30));
-    assert_eq!(stats.databases.len(), 5);
+    assert_eq!(stats.databases.len(), 4);
 }
 
 #[expect(non_upper_case_globals)]

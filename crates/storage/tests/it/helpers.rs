@@ -9,7 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 use zkos_primitives::{AccountProperties, Genesis, ZkChainSpec};
-use zkos_storage::{BlockchainProvider, Storage, StorageOptions, WAL_DATABASE, WriteHook};
+use zkos_storage::{
+    BlockchainProvider, Storage, StorageOptions, WAL_DATABASE, WriteHook, WriteStep,
+};
 use zkos_storage_api::{
     BlockWriter, ExecutedBlock, StorageHeads,
     test_utils::{ChainBuilder, TestBlock, test_transfer},
@@ -97,6 +99,8 @@ pub(crate) enum Pass {
     Open,
     Wait,
     Fail(io::ErrorKind),
+    /// The data is taken, the sync after it fails.
+    FailSync(io::ErrorKind),
 }
 
 /// A write hook that tests steer.
@@ -124,12 +128,14 @@ impl Gate {
 
     pub(crate) fn hook(&self) -> WriteHook {
         let gate = self.clone();
-        Arc::new(move |database| {
+        Arc::new(move |database, step| {
             let (passes, changed) = &*gate.state;
             let mut passes = passes.lock().unwrap();
             loop {
                 match passes.get(database).copied().unwrap_or(Pass::Open) {
                     Pass::Open => return Ok(()),
+                    Pass::FailSync(kind) if step == WriteStep::Synced => return Err(kind.into()),
+                    Pass::FailSync(_) => return Ok(()),
                     Pass::Fail(kind) => return Err(kind.into()),
                     Pass::Wait => passes = changed.wait(passes).unwrap(),
                 }

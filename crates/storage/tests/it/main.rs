@@ -2,8 +2,11 @@
 #![allow(missing_docs)]
 
 mod blocks;
+mod damage;
 mod faults;
 mod helpers;
 mod history;
+mod maintenance;
+mod prune;
 mod recovery;
 mod tree;
