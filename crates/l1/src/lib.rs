@@ -4,6 +4,7 @@
 //! - [`contracts`]: ABI of protocol v30, operator calldata and proofs, revert reasons in words.
 //! - [`discovery`]: from bridgehub address and chain id to all contracts, counters and settings, with checks.
 //! - [`genesis`]: the genesis upgrade transaction and the code it needs.
+//! - [`upgrade`]: protocol upgrades after genesis.
 //! - [`watcher`]: priority transactions in order, and how far batches have come.
 //! - [`batches`]: committed batches re-learnt from L1.
 //! - [`sender`]: one pipelined transaction sender per operator key.
@@ -25,6 +26,7 @@ mod logs;
 mod metrics;
 pub mod provider;
 pub mod sender;
+pub mod upgrade;
 pub mod watcher;
 
 pub use discovery::{
@@ -33,11 +35,12 @@ pub use discovery::{
 };
 pub use genesis::{GenesisUpgrade, fetch_genesis_upgrade};
 pub use logs::LogScanError;
-pub use provider::{CallError, L1ConnectError, L1Provider, L1ProviderConfig, RedactedUrl};
+pub use provider::{CallError, L1ConnectError, L1Provider, L1ProviderConfig};
 pub use sender::{
     L1Sender, L1SenderConfig, L1SenderTask, L1TxRequest, SendError, ensure_key_allowed,
     ensure_keys_distinct,
 };
+pub use upgrade::{ProtocolUpgrade, UpgradeError, fetch_upgrade, find_scheduled_upgrade};
 pub use watcher::{
     BatchPoint, CommittedBatch, CommittedBatches, Confirmations, L1Finality, L1PriorityTx,
     L1Watcher, L1WatcherConfig, L1WatcherHandle, ScheduledUpgrade, WatcherError,

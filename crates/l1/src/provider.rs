@@ -20,13 +20,13 @@ use std::{
 };
 use tower::{Layer, Service};
 use tracing::{info, warn};
-use url::Url;
+use zkos_node_core::args::SensitiveUrl;
 
 /// How to reach the L1 node.
 #[derive(Clone, Debug)]
 pub struct L1ProviderConfig {
     /// HTTP(S) endpoint.
-    pub url: RedactedUrl,
+    pub url: SensitiveUrl,
     /// Time limit of one HTTP request.
     pub request_timeout: Duration,
     /// Attempts after the first one for a transient fault.
@@ -41,64 +41,15 @@ pub struct L1ProviderConfig {
 
 impl L1ProviderConfig {
     /// Defaults for `url`: 30 s per request, 5 retries from 100 ms to 3 s, one minute to connect.
-    pub const fn new(url: Url) -> Self {
+    pub const fn new(url: SensitiveUrl) -> Self {
         Self {
-            url: RedactedUrl(url),
+            url,
             request_timeout: Duration::from_secs(30),
             max_retries: 5,
             initial_backoff: Duration::from_millis(100),
             max_backoff: Duration::from_secs(3),
             connect_timeout: Some(Duration::from_secs(60)),
         }
-    }
-}
-
-/// A URL that prints as scheme, host and port only: path, query and user info may hold credentials.
-#[derive(Clone, PartialEq, Eq)]
-pub struct RedactedUrl(Url);
-
-impl RedactedUrl {
-    /// Wraps a URL.
-    pub const fn new(url: Url) -> Self {
-        Self(url)
-    }
-
-    /// The whole URL, secrets included.
-    pub const fn expose(&self) -> &Url {
-        &self.0
-    }
-
-    /// Replaces every occurrence of the URL (or of its secret parts) in `text`.
-    fn scrub(&self, text: &str) -> String {
-        let mut text = text.replace(self.0.as_str(), &self.to_string());
-        let path = self.0.path().trim_matches('/');
-        for secret in
-            [path, self.0.query().unwrap_or_default(), self.0.password().unwrap_or_default()]
-        {
-            // Short path parts ("v1") are no secrets and may be part of ordinary words.
-            if secret.len() >= 8 {
-                text = text.replace(secret, "<redacted>");
-            }
-        }
-        text
-    }
-}
-
-impl fmt::Display for RedactedUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", self.0.scheme(), self.0.host_str().unwrap_or("?"))?;
-        if let Some(port) = self.0.port() {
-            write!(f, ":{port}")?;
-        }
-        let secretive =
-            self.0.path() != "/" || self.0.query().is_some() || !self.0.username().is_empty();
-        if secretive { f.write_str("/<redacted>") } else { Ok(()) }
-    }
-}
-
-impl fmt::Debug for RedactedUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
     }
 }
 
@@ -111,7 +62,7 @@ pub enum L1ConnectError {
     )]
     Unreachable {
         /// Redacted endpoint.
-        url: RedactedUrl,
+        url: SensitiveUrl,
         /// Time spent trying.
         waited: Duration,
         /// Last error.
@@ -123,7 +74,7 @@ pub enum L1ConnectError {
     )]
     NotAnEthereumNode {
         /// Redacted endpoint.
-        url: RedactedUrl,
+        url: SensitiveUrl,
         /// The answer.
         source: TransportError,
     },
@@ -194,7 +145,7 @@ pub struct L1BlockRef {
 #[derive(Clone)]
 pub struct L1Provider {
     inner: DynProvider,
-    url: RedactedUrl,
+    url: SensitiveUrl,
     chain_id: u64,
 }
 
@@ -242,7 +193,7 @@ impl L1Provider {
     }
 
     /// The endpoint; prints without secrets.
-    pub const fn url(&self) -> &RedactedUrl {
+    pub const fn url(&self) -> &SensitiveUrl {
         &self.url
     }
 
@@ -428,7 +379,7 @@ where
 }
 
 /// Removes the URL from an error. The HTTP client's own error type prints it, and its causes hold what matters.
-fn scrub(url: &RedactedUrl, error: TransportError) -> TransportError {
+fn scrub(url: &SensitiveUrl, error: TransportError) -> TransportError {
     match error {
         RpcError::Transport(TransportErrorKind::Custom(source)) => {
             let mut text = source.to_string();
@@ -455,25 +406,6 @@ mod tests {
         io::{AsyncReadExt, AsyncWriteExt},
         net::TcpListener,
     };
-
-    fn url(s: &str) -> RedactedUrl {
-        RedactedUrl::new(s.parse().unwrap())
-    }
-
-    #[test]
-    fn urls_print_without_secrets() {
-        assert_eq!(url("http://localhost:8545").to_string(), "http://localhost:8545");
-        let secret =
-            url("https://user:hunter2hunter2@rpc.example/v2/abcdefgh12345678?key=zzzzzzzzzz");
-        let printed =
-            format!("{secret} {secret:?} {:?}", L1ProviderConfig::new(secret.expose().clone()));
-        for part in ["hunter2", "abcdefgh", "zzzz"] {
-            assert!(!printed.contains(part), "{printed}");
-        }
-        let scrubbed =
-            secret.scrub(&format!("error sending request for url ({})", secret.expose()));
-        assert!(!scrubbed.contains("abcdefgh") && scrubbed.contains("rpc.example"), "{scrubbed}");
-    }
 
     #[test]
     fn transient_faults_are_told_from_answers() {

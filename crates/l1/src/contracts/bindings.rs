@@ -9,7 +9,7 @@ use alloy_sol_types::sol;
 
 sol! {
     /// One L1 -> L2 transaction as the mailbox hashes and emits it.
-    #[derive(Debug, PartialEq, Eq)]
+    #[derive(Debug, Default, PartialEq, Eq)]
     struct L2CanonicalTransaction {
         uint256 txType;
         uint256 from;
@@ -178,6 +178,34 @@ sol! {
         event UpdateUpgradeTimestamp(uint256 indexed protocolVersion, uint256 upgradeTimestamp);
     }
 
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct VerifierParams {
+        bytes32 recursionNodeLevelVkHash;
+        bytes32 recursionLeafLevelVkHash;
+        bytes32 recursionCircuitsSetVksHash;
+    }
+
+    /// What an upgrade changes.
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct ProposedUpgrade {
+        L2CanonicalTransaction l2ProtocolUpgradeTx;
+        bytes32 bootloaderHash;
+        bytes32 defaultAccountHash;
+        bytes32 evmEmulatorHash;
+        address verifier;
+        VerifierParams verifierParams;
+        bytes l1ContractsUpgradeCalldata;
+        bytes postUpgradeCalldata;
+        uint256 upgradeTimestamp;
+        uint256 newProtocolVersion;
+    }
+
+    /// Contracts that diamonds call to upgrade themselves.
+    #[derive(Debug, PartialEq, Eq)]
+    interface IUpgrade {
+        function upgrade(ProposedUpgrade proposed) external returns (bytes32);
+    }
+
     #[derive(Debug, PartialEq, Eq)]
     interface IBytecodesSupplier {
         event BytecodePublished(bytes32 indexed bytecodeHash, bytes bytecode);
@@ -307,6 +335,7 @@ mod tests {
             (IChainTypeManager::protocolVersionCall::SELECTOR, hex!("2ae9c600")),
             (IChainTypeManager::protocolVersionIsActiveCall::SELECTOR, hex!("def9d6af")),
             (IChainTypeManager::upgradeCutHashCall::SELECTOR, hex!("52c9eacb")),
+            (IUpgrade::upgradeCall::SELECTOR, hex!("16ef1303")),
             (IZkChain::getTotalBatchesCommittedCall::SELECTOR, hex!("db1f0bf9")),
             (IZkChain::getTotalBatchesVerifiedCall::SELECTOR, hex!("ef3f0bae")),
             (IZkChain::getTotalBatchesExecutedCall::SELECTOR, hex!("b8c2f66f")),

@@ -7,9 +7,9 @@ mod revert;
 
 pub use bindings::{
     DiamondCutData, FacetCut, IAssetRouter, IBridgehub, IBytecodesSupplier, IChainAdmin,
-    IChainTypeManager, IMessageRoot, ISettlementErrors, IValidatorTimelock, IVerifier, IZkChain,
-    InteropRoot, L2CanonicalTransaction, L2TransactionRequestDirect, PriorityOpsBatchInfo,
-    SolStoredBatchInfo,
+    IChainTypeManager, IMessageRoot, ISettlementErrors, IUpgrade, IValidatorTimelock, IVerifier,
+    IZkChain, InteropRoot, L2CanonicalTransaction, L2TransactionRequestDirect,
+    PriorityOpsBatchInfo, ProposedUpgrade, SolStoredBatchInfo,
 };
 pub use calldata::{
     CalldataError, commit_calldata, decode_commit_calldata, decode_execute_calldata,

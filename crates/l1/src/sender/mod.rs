@@ -9,25 +9,30 @@
 //!
 //! Nothing is persisted. Transactions that a previous process left in flight are found by nonce and adopted; a request equal to an adopted
 //! one is not sent twice. A key must be used by one sender only, and a key that sends blobs must send nothing else (nodes refuse a mix).
+//!
+//! The form of blob proofs changed with the Osaka fork ([`detect_sidecar_form`]). A request whose form the node refuses is sent once more in
+//! the other one, and so are all after it.
 
+mod blobs;
 mod fees;
 mod keys;
 mod sending;
 mod task;
 mod watching;
 
+pub use blobs::detect_sidecar_form;
 pub use fees::FeeCaps;
 pub use keys::{KeyError, ensure_key_allowed, ensure_keys_distinct, is_local_chain};
 pub use task::L1SenderTask;
 
 use crate::{contracts::RevertReason, provider::L1Provider};
-use alloy_eips::eip7594::BlobTransactionSidecarVariant;
 use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_rpc_types_eth::TransactionReceipt;
 use alloy_signer_local::PrivateKeySigner;
 use alloy_transport::TransportError;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot, watch};
+use zkos_primitives::blobs::{BlobTransactionSidecarVariant, SidecarForm};
 
 /// Settings of a sender.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +51,8 @@ pub struct L1SenderConfig {
     pub resubmit_timeout: Duration,
     /// Most transactions in flight.
     pub max_in_flight: usize,
+    /// The only form in which blob proofs are sent; `None` lets the node's refusals decide.
+    pub sidecar_form: Option<SidecarForm>,
 }
 
 impl Default for L1SenderConfig {
@@ -59,6 +66,7 @@ impl Default for L1SenderConfig {
             poll_interval: Duration::from_millis(100),
             resubmit_timeout: Duration::from_secs(60),
             max_in_flight: 16,
+            sidecar_form: None,
         }
     }
 }
@@ -74,8 +82,8 @@ pub struct L1TxRequest {
     pub input: Bytes,
     /// Value, wei.
     pub value: U256,
-    /// Blobs with commitments and proofs, in the form that the L1 wants (EIP-7594 on public networks, EIP-4844 on old local ones).
-    pub sidecar: Option<BlobTransactionSidecarVariant>,
+    /// Blobs with commitments and proofs. Proofs of a form that this L1 does not take are made anew, at a cost.
+    pub sidecar: Option<Arc<BlobTransactionSidecarVariant>>,
 }
 
 impl L1TxRequest {
@@ -138,6 +146,14 @@ pub enum SendError {
         /// The signer's words.
         message: String,
     },
+    /// Proofs of another form could not be made.
+    #[error("proofs for the blobs of {label} could not be made: {message}")]
+    Blobs {
+        /// Name of the request.
+        label: &'static str,
+        /// The KZG library's words.
+        message: String,
+    },
     /// The sender's task ended.
     #[error("l1 sender of {address} has stopped")]
     Stopped {
@@ -195,6 +211,8 @@ impl PendingL1Tx {
 #[derive(Debug)]
 struct Command {
     request: L1TxRequest,
+    /// The node refused the form of the blob proofs once.
+    form_refused: bool,
     accepted: oneshot::Sender<Result<PendingL1Tx, SendError>>,
 }
 
@@ -228,7 +246,10 @@ impl L1Sender {
     pub async fn send(&self, request: L1TxRequest) -> Result<PendingL1Tx, SendError> {
         let stopped = || SendError::Stopped { address: self.address };
         let (accepted, answer) = oneshot::channel();
-        self.commands.send(Command { request, accepted }).await.map_err(|_| stopped())?;
+        self.commands
+            .send(Command { request, form_refused: false, accepted })
+            .await
+            .map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())?
     }
 

@@ -2,6 +2,7 @@
 
 use super::{
     L1TxRequest, PendingL1Tx, SendError,
+    blobs::is_form_refusal,
     fees::{Fees, Market},
     task::{InFlight, L1SenderTask},
 };
@@ -18,6 +19,7 @@ use alloy_transport::TransportError;
 use std::time::Instant;
 use tokio::sync::oneshot;
 use tracing::{debug, info, warn};
+use zkos_primitives::blobs::BlobTransactionSidecarVariant;
 
 /// What a node said to a broadcast.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,6 +32,8 @@ pub(super) enum Broadcast {
     /// The fees are below what the node takes at all.
     FeeTooLow(String),
     InsufficientFunds(String),
+    /// The node wants blob proofs of the other form.
+    WrongForm(String),
     Rejected(String),
 }
 
@@ -42,9 +46,18 @@ impl L1SenderTask {
             self.queued = None;
             return Ok(());
         }
-        let request = command.request.clone();
+        let form_refused = command.form_refused;
+        let mut request = command.request.clone();
         if self.attach_to_adopted(&request) {
             return Ok(());
+        }
+        if let Err(error) = self.adapt_sidecar(&mut request).await {
+            self.refuse(error);
+            return Ok(());
+        }
+        // Kept, or new proofs would be made at every attempt.
+        if let Some(command) = &mut self.queued {
+            command.request.sidecar.clone_from(&request.sidecar);
         }
         let Some(fees) = self
             .config
@@ -109,7 +122,16 @@ impl L1SenderTask {
                 debug!(target: "zkos::l1::sender", address = %self.address(), message, "insufficient funds");
                 return Ok(());
             }
-            Broadcast::Rejected(message) => {
+            // Once: a node that refuses both forms means something else.
+            Broadcast::WrongForm(message)
+                if !form_refused && self.learn_form(&request, &message) =>
+            {
+                if let Some(command) = &mut self.queued {
+                    command.form_refused = true;
+                }
+                return Ok(());
+            }
+            Broadcast::WrongForm(message) | Broadcast::Rejected(message) => {
                 self.refuse(SendError::Rejected { label: request.label, message });
                 return Ok(());
             }
@@ -268,7 +290,7 @@ impl L1SenderTask {
                 };
                 let tx = TxEip4844Variant::TxEip4844WithSidecar(TxEip4844WithSidecar {
                     tx,
-                    sidecar: sidecar.clone(),
+                    sidecar: BlobTransactionSidecarVariant::clone(sidecar),
                 });
                 let signature = self.signer.sign_hash_sync(&tx.signature_hash()).map_err(failed)?;
                 tx.into_signed(signature).into()
@@ -310,6 +332,8 @@ fn classify(error: &TransportError) -> Broadcast {
         "tip needed",
     ]) {
         Broadcast::FeeTooLow(payload.message.to_string())
+    } else if is_form_refusal(&message) {
+        Broadcast::WrongForm(payload.message.to_string())
     } else if is_transient(error)
         || has(&["txpool is full", "pool is full", "limit reached", "timeout", "timed out"])
     {
@@ -348,6 +372,10 @@ mod tests {
         assert!(matches!(answer(-32603, "internal error"), Broadcast::Unknown(_)));
         assert!(matches!(answer(-32000, "txpool is full"), Broadcast::Unknown(_)));
         assert!(matches!(answer(-32000, "intrinsic gas too low"), Broadcast::Rejected(_)));
+        assert!(matches!(
+            answer(-32003, "unexpected eip-4844 sidecar after osaka"),
+            Broadcast::WrongForm(_)
+        ));
         assert!(matches!(
             classify(&alloy_transport::TransportErrorKind::custom_str("refused")),
             Broadcast::Unknown(_)

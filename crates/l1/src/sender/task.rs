@@ -19,6 +19,7 @@ use std::{
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{info, warn};
+use zkos_primitives::blobs::SidecarForm;
 
 /// Mined transactions remembered, to be sent again if L1 reorganises.
 pub(super) const REMEMBERED: usize = 64;
@@ -48,6 +49,8 @@ pub struct L1SenderTask {
     pub(super) waiting: Option<String>,
     pub(super) balance: U256,
     pub(super) slow_due: Instant,
+    /// Form of blob proofs that the node asked for by refusing the other one.
+    pub(super) learnt_form: Option<SidecarForm>,
 }
 
 #[derive(Debug)]
@@ -103,6 +106,7 @@ impl L1SenderTask {
             waiting: None,
             balance,
             slow_due: Instant::now() + SLOW_INTERVAL,
+            learnt_form: None,
         };
         task.adopt().await?;
         task.report();

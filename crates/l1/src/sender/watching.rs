@@ -173,7 +173,7 @@ impl L1SenderTask {
     /// Sends the oldest transaction again with higher fees.
     async fn replace_oldest(&mut self) -> Result<(), TransportError> {
         let Some(oldest) = self.in_flight.front() else { return Ok(()) };
-        let request = match &oldest.request {
+        let mut request = match &oldest.request {
             Some(request) => request.clone(),
             // Unknown blob transactions can't be replaced by anything we have.
             None if oldest.fees.blob_fee.is_some() => {
@@ -184,6 +184,10 @@ impl L1SenderTask {
             // An unknown transaction blocks the key: put an empty one in its place.
             None => L1TxRequest::call("cancel", self.address(), Bytes::new()),
         };
+        if let Err(error) = self.adapt_sidecar(&mut request).await {
+            self.waiting = Some(error.to_string());
+            return Ok(());
+        }
         let market = self.market(request.sidecar.is_some()).await?;
         let (nonce, gas_limit, old) = (oldest.nonce, oldest.gas_limit, oldest.fees);
         let Some(fees) = self.config.fee_caps.replacement(old, market) else {
@@ -201,14 +205,21 @@ impl L1SenderTask {
                 return Ok(());
             }
         };
+        let label = request.label;
         let outcome = self.broadcast(&raw).await;
         warn!(
-            target: "zkos::l1::sender", label = request.label, nonce, old = %self.in_flight.front().map(InFlight::hash).unwrap_or_default(), new = %hash,
+            target: "zkos::l1::sender", label, nonce, old = %self.in_flight.front().map(InFlight::hash).unwrap_or_default(), new = %hash,
             max_fee = fees.max_fee, tip = fees.tip, ?outcome, "transaction is stuck, replacing it with higher fees"
         );
+        if let Broadcast::WrongForm(message) = &outcome {
+            self.learn_form(&request, message);
+        }
         let Some(oldest) = self.in_flight.front_mut() else { return Ok(()) };
         match outcome {
             Broadcast::Accepted | Broadcast::Unknown(_) => {
+                if oldest.request.is_some() {
+                    oldest.request = Some(request);
+                }
                 oldest.attempts.push(hash);
                 oldest.raw = raw;
                 oldest.fees = fees;
@@ -216,18 +227,18 @@ impl L1SenderTask {
                 self.metrics.replacements_total.increment(1);
                 self.metrics.max_fee_per_gas.set(fees.max_fee as f64);
                 self.metrics.max_priority_fee_per_gas.set(fees.tip as f64);
-                self.waiting = Some(format!(
-                    "{} was not mined in time, replaced with higher fees",
-                    request.label
-                ));
+                self.waiting =
+                    Some(format!("{label} was not mined in time, replaced with higher fees"));
             }
             // Raise further next time, whatever sits there.
             Broadcast::Underpriced | Broadcast::FeeTooLow(_) => oldest.fees = fees,
             // Mined in the meantime: the next poll sees it.
             Broadcast::NonceTooLow => {}
-            Broadcast::InsufficientFunds(message) | Broadcast::Rejected(message) => {
+            Broadcast::InsufficientFunds(message)
+            | Broadcast::WrongForm(message)
+            | Broadcast::Rejected(message) => {
                 oldest.sent_at = Instant::now();
-                self.waiting = Some(format!("replacement of {} refused: {message}", request.label));
+                self.waiting = Some(format!("replacement of {label} refused: {message}"));
             }
         }
         Ok(())

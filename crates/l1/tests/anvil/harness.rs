@@ -83,9 +83,10 @@ impl Anvil {
         let port =
             TcpListener::bind("127.0.0.1:0").expect("port").local_addr().expect("address").port();
         let mut all: Vec<String> =
-            ["--load-state", &state.to_string_lossy(), "--hardfork", "prague", "--silent"]
-                .map(ToOwned::to_owned)
-                .into();
+            ["--load-state", &state.to_string_lossy(), "--silent"].map(ToOwned::to_owned).into();
+        if !args.contains(&"--hardfork") {
+            all.extend(["--hardfork", "prague"].map(ToOwned::to_owned));
+        }
         all.extend(args.iter().map(ToString::to_string));
         let child = spawn(&binary, port, &all);
         Some(Self { binary, args: all, child, port, deployment })

@@ -11,7 +11,7 @@ use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_provider::Provider;
 use alloy_signer_local::PrivateKeySigner;
 use serde_json::json;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use zkos_l1::{L1Provider, L1Sender, L1SenderConfig, L1TxRequest, SendError, sender::FeeCaps};
 
 fn max_fee(tx: &impl Transaction) -> u128 {
@@ -281,7 +281,7 @@ async fn blob_transactions_are_sent_and_replaced_with_their_blobs() {
     let sidecar: BlobTransactionSidecar =
         SidecarBuilder::<SimpleCoder>::from_slice(b"pubdata").build_4844().unwrap();
     let hashes: Vec<B256> = sidecar.versioned_hashes().collect();
-    let request = L1TxRequest { sidecar: Some(sidecar.into()), ..transfer(10, 1) };
+    let request = L1TxRequest { sidecar: Some(Arc::new(sidecar.into())), ..transfer(10, 1) };
     let pending = within("send", sender.send(request)).await.unwrap();
     let (first, address) = (pending.hash, sender.address());
     let old = provider.inner().get_transaction_by_hash(first).await.unwrap().unwrap();
