@@ -1,9 +1,9 @@
 use crate::{
     DebugApi, EthApi, EthFilter, EthPubSub, NetApi, RpcModules, RpcNodeCore, RpcServer,
-    RpcServerError, RpcServerHandle, RpcShared, TxPoolApi, Web3Api, ZksApi,
+    RpcServerError, RpcServerHandle, RpcShared, TraceApi, TxPoolApi, Web3Api, ZksApi,
     api::{
         DebugApiServer, EthApiServer, EthFilterApiServer, EthPubSubApiServer, NetApiServer,
-        TxPoolApiServer, Web3ApiServer, ZksApiServer,
+        TraceApiServer, TxPoolApiServer, Web3ApiServer, ZksApiServer,
     },
 };
 use std::fmt;
@@ -40,7 +40,8 @@ impl<N: RpcNodeCore> RpcBuilder<N> {
         let eth = EthApi::new(node.clone(), (&args).into(), shared);
         let filter = EthFilter::new(eth.clone());
         let pubsub = EthPubSub::new(eth.clone());
-        let mut modules = RpcModules::new(args.http_api.clone());
+        let ws_api = args.ws_api.as_ref().unwrap_or(&args.http_api);
+        let mut modules = RpcModules::with_transports(args.http_api.clone(), ws_api.clone());
         modules.merge_if_module_configured("eth", EthApiServer::into_rpc(eth.clone()))?;
         modules.merge_if_module_configured("eth", filter.clone().into_rpc())?;
         modules.merge_if_module_configured("eth", pubsub.into_rpc())?;
@@ -50,6 +51,7 @@ impl<N: RpcNodeCore> RpcBuilder<N> {
         modules.merge_if_module_configured("txpool", TxPoolApi::new(eth.clone()).into_rpc())?;
         modules.merge_if_module_configured("zks", ZksApi::new(eth.clone()).into_rpc())?;
         modules.merge_if_module_configured("debug", DebugApi::new(eth.clone()).into_rpc())?;
+        modules.merge_if_module_configured("trace", TraceApi::new(eth.clone()).into_rpc())?;
         Ok(RpcContext { node, args, eth, filter, modules })
     }
 }

@@ -9,9 +9,12 @@
 //! | -32001 | unknown block |
 //! | -32003 | the pool is full |
 //! | -32004 | the method exists in Ethereum but not here |
+//! | -32005 | a limit that protects the node: too many requests wait, or a trace is too large |
 //! | -32602 | wrong parameters: conflicting or impossible values, undecodable transaction, too wide a range |
 //! | -32603 | internal failure; the cause is logged and not returned |
+//! | -38010 to -38026 | `eth_simulateV1`, as its specification lists them |
 
+use crate::SettlementReadError;
 use alloy_eips::BlockId;
 use alloy_primitives::{B256, Bytes, U256, hex};
 use alloy_rpc_types_eth::{FilterId, error::EthRpcErrorCode};
@@ -27,6 +30,9 @@ use zksync_os_interface::error::InvalidTransaction;
 
 /// EIP-1474: method not supported.
 const METHOD_NOT_SUPPORTED_CODE: i32 = -32004;
+
+/// EIP-1474: limit exceeded.
+const LIMIT_EXCEEDED_CODE: i32 = -32005;
 
 /// Result of an `eth_` operation.
 pub type EthResult<T> = Result<T, EthApiError>;
@@ -44,7 +50,7 @@ pub enum EthApiError {
     #[error("transaction not found")]
     TransactionNotFound,
     /// Execution reverted.
-    #[error("execution reverted{}", revert_reason(.0).map(|reason| format!(": {reason}")).unwrap_or_default())]
+    #[error("{}", revert_text(.0))]
     Reverted(Bytes),
     /// The state transition does not accept the transaction.
     #[error("{}", invalid_transaction_text(.0))]
@@ -89,6 +95,23 @@ pub enum EthApiError {
     /// The method can't exist here.
     #[error("{0}")]
     Unsupported(&'static str),
+    /// A tracer would record more than a request may hold.
+    #[error("trace is too large, disable stack and memory or use another tracer")]
+    TraceTooLarge,
+    /// Too many requests of this kind wait already.
+    #[error("too many requests, try again later")]
+    TooManyRequests,
+    /// The state before the block is not stored any more.
+    #[error("historical block {0} is not available")]
+    HistoryNotAvailable(u64),
+    /// An imagined block is wrong.
+    #[error("{message}")]
+    Simulation {
+        /// Code of the specification of `eth_simulateV1`.
+        code: i32,
+        /// What is wrong.
+        message: String,
+    },
     /// Anything that is not the caller's fault.
     #[error("internal error: {0}")]
     Internal(String),
@@ -136,6 +159,9 @@ impl From<EthApiError> for ErrorObjectOwned {
                 Some(hash),
             ),
             E::Unsupported(_) => plain(METHOD_NOT_SUPPORTED_CODE),
+            E::TraceTooLarge | E::TooManyRequests => plain(LIMIT_EXCEEDED_CODE),
+            E::HistoryNotAvailable(_) => plain(EthRpcErrorCode::PrunedHistory.code()),
+            E::Simulation { code, .. } => plain(*code),
             E::Internal(cause) => internal_error(cause),
         }
     }
@@ -224,6 +250,34 @@ pub enum ZksApiError {
     /// The settlement layer was not discovered yet, or the node does not settle.
     #[error("bridgehub address is not known")]
     BridgehubUnknown,
+    /// The chain has no such contract, or it was not discovered yet.
+    #[error("bytecode supplier address is not known")]
+    BytecodeSupplierUnknown,
+    /// Nobody tells this node of batches.
+    #[error("this node does not follow batches")]
+    NoBatches,
+    /// The node keeps no state tree.
+    #[error("this node has no state tree")]
+    NoStateTree,
+    /// The block of the transaction is in no batch yet.
+    #[error("transaction has not been included in an L1 batch yet")]
+    NotBatched,
+    /// L1 would refuse the proof.
+    #[error("L1 batch containing the transaction has not been executed yet")]
+    NotExecuted,
+    /// The transaction has fewer logs.
+    #[error(
+        "provided L2->L1 log index ({index}) does not exist; there are only {count} L2->L1 logs in the transaction"
+    )]
+    NoSuchLog {
+        /// Index asked for.
+        index: usize,
+        /// Number of logs.
+        count: usize,
+    },
+    /// Batches or tree could not be read.
+    #[error(transparent)]
+    Settlement(#[from] SettlementReadError),
     /// As in `eth_`.
     #[error(transparent)]
     Eth(#[from] EthApiError),
@@ -231,13 +285,28 @@ pub enum ZksApiError {
 
 impl From<ZksApiError> for ErrorObjectOwned {
     fn from(error: ZksApiError) -> Self {
-        match error {
-            ZksApiError::Eth(error) => error.into(),
-            ZksApiError::BridgehubUnknown => {
-                Self::owned(EthRpcErrorCode::ResourceNotFound.code(), error.to_string(), None::<()>)
+        use ZksApiError as E;
+        let code = match &error {
+            E::BridgehubUnknown | E::BytecodeSupplierUnknown => {
+                EthRpcErrorCode::ResourceNotFound.code()
             }
+            E::NoBatches | E::NoStateTree => METHOD_NOT_SUPPORTED_CODE,
+            E::NotBatched | E::NotExecuted => EthRpcErrorCode::InvalidInput.code(),
+            E::NoSuchLog { .. } => INVALID_PARAMS_CODE,
+            E::Settlement(cause) => return internal_error(cause),
+            E::Eth(_) => 0,
+        };
+        match error {
+            E::Eth(error) => error.into(),
+            other => Self::owned(code, other.to_string(), None::<()>),
         }
     }
+}
+
+/// Message of a revert.
+pub(crate) fn revert_text(output: &[u8]) -> String {
+    let reason = revert_reason(output).map(|reason| format!(": {reason}"));
+    format!("execution reverted{}", reason.unwrap_or_default())
 }
 
 /// Reason in revert data: the text of `Error(string)`, the meaning of `Panic(uint256)`, otherwise the data itself; `None` without data.

@@ -1,4 +1,4 @@
-//! JSON-RPC of the node: `eth_`, `net_`, `web3_`, `txpool_`, `zks_`, raw `debug_` getters, filters and subscriptions, and the server that carries them.
+//! JSON-RPC of the node: `eth_`, `net_`, `web3_`, `txpool_`, `zks_`, `debug_`, `trace_`, filters and subscriptions, and the server that carries them.
 //!
 //! *What it is for.* Wallets, libraries and explorers talk to the node through it. The namespaces are jsonrpsee traits under reth's names ([`api`]); [`EthApi`] implements
 //! `eth_` over whatever the node offers through [`RpcNodeCore`]; [`RpcBuilder`] puts the namespaces that the user selected into [`RpcModules`], to which plug-ins add their own,
@@ -10,7 +10,7 @@
 //! *How a block comes through it.* Readers see a block once storage has made it canonical. Its notification fills the [`EthStateCache`](eth::EthStateCache) and wakes subscriptions and waiting
 //! `eth_sendRawTransactionSync` calls. A subscriber that lags behind the notifications reads what it missed from the provider, so that nothing is left out. Polled filters
 //! do not depend on notifications at all: they remember the last block they reported and read on from there. Everything that reads the databases or executes runs on the
-//! blocking pool, bounded by two semaphores, one for reads and one for execution, so that calls cannot starve the node.
+//! blocking pool, bounded by a semaphore for each class of work (reads, log queries, calls, traces), so that calls cannot starve the node, nor traces the calls.
 
 pub mod api;
 mod builder;
@@ -20,10 +20,11 @@ pub mod eth;
 mod net;
 mod node;
 pub mod server;
+mod trace;
 mod txpool;
 pub mod types;
 mod web3;
-mod zks;
+pub mod zks;
 
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,10 @@ pub use eth::{EthApi, EthFilter, EthPubSub};
 pub use net::NetApi;
 pub use node::{RpcNodeCore, RpcShared};
 pub use server::{RpcModules, RpcServer, RpcServerError, RpcServerHandle};
+pub use trace::TraceApi;
 pub use txpool::TxPoolApi;
 pub use web3::{Web3Api, client_version};
-pub use zks::{BlockMetadata, ZksApi};
+pub use zks::{
+    BatchHeads, BatchIndex, BatchInfo, BatchReader, BlockMetadata, SettlementReadError,
+    StateProofs, StateProver, ZksApi,
+};

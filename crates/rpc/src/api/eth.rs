@@ -1,13 +1,16 @@
 use crate::types::{RpcBlock, RpcHeader, RpcReceipt, RpcTransaction};
-use alloy_eips::{BlockId, BlockNumberOrTag};
-use alloy_primitives::{Address, B256, Bytes, U64, U256};
+use alloy_eips::{BlockId, BlockNumberOrTag, eip2930::AccessListResult};
+use alloy_primitives::{Address, B64, B256, Bytes, U64, U256};
 use alloy_rpc_types_eth::{
-    AccountInfo, BlockOverrides, FeeHistory, Index, SyncStatus, TransactionRequest,
+    AccountInfo, BlockOverrides, Bundle, EthCallResponse, FeeHistory, FillTransaction, Index,
+    StateContext, SyncStatus, TransactionRequest,
+    simulate::{SimulatePayload, SimulatedBlock},
     state::StateOverride,
 };
 use alloy_serde::JsonStorageKey;
 use jsonrpsee::{core::RpcResult, proc_macros::rpc};
 use serde_json::Value;
+use zkos_primitives::ZkTxEnvelope;
 
 /// `eth_` without filters and subscriptions.
 #[rpc(server, namespace = "eth")]
@@ -207,6 +210,32 @@ pub trait EthApi {
         block_overrides: Option<Box<BlockOverrides>>,
     ) -> RpcResult<U256>;
 
+    /// Runs bundles of calls, each call on the state that the calls before it left.
+    #[method(name = "callMany")]
+    async fn call_many(
+        &self,
+        bundles: Vec<Bundle>,
+        state_context: Option<StateContext>,
+        state_overrides: Option<StateOverride>,
+    ) -> RpcResult<Vec<Vec<EthCallResponse>>>;
+
+    /// Runs calls in imagined blocks on top of a block.
+    #[method(name = "simulateV1")]
+    async fn simulate_v1(
+        &self,
+        payload: SimulatePayload,
+        block_id: Option<BlockId>,
+    ) -> RpcResult<Vec<SimulatedBlock<RpcBlock>>>;
+
+    /// What a transaction touches, in the form in which the transaction can say so itself.
+    #[method(name = "createAccessList")]
+    async fn create_access_list(
+        &self,
+        request: TransactionRequest,
+        block_id: Option<BlockId>,
+        state_overrides: Option<StateOverride>,
+    ) -> RpcResult<AccessListResult>;
+
     /// Base fee of the head: tips are not needed for inclusion.
     #[method(name = "gasPrice")]
     async fn gas_price(&self) -> RpcResult<U256>;
@@ -239,6 +268,25 @@ pub trait EthApi {
         bytes: Bytes,
         timeout_ms: Option<u64>,
     ) -> RpcResult<RpcReceipt>;
+
+    /// Completes a transaction with nonce, fees and gas; the result has a signature of zeros.
+    #[method(name = "fillTransaction")]
+    async fn fill_transaction(
+        &self,
+        request: TransactionRequest,
+    ) -> RpcResult<FillTransaction<ZkTxEnvelope>>;
+
+    /// Not supported: the node does not mine.
+    #[method(name = "getWork")]
+    fn get_work(&self) -> RpcResult<Value>;
+
+    /// Not supported: the node does not mine.
+    #[method(name = "submitWork")]
+    fn submit_work(&self, nonce: B64, pow_hash: B256, mix_digest: B256) -> RpcResult<bool>;
+
+    /// Not supported: the node does not mine.
+    #[method(name = "submitHashrate")]
+    fn submit_hashrate(&self, hashrate: U256, id: B256) -> RpcResult<bool>;
 
     /// Not supported: the node holds no users' keys.
     #[method(name = "sendTransaction")]

@@ -50,7 +50,10 @@ impl<N: RpcNodeCore> EthApi<N> {
     }
 
     /// State and context of the same block, also when the head moves meanwhile.
-    fn state_and_context(&self, id: BlockId) -> EthResult<(StateProviderBox, BlockContext)> {
+    pub(crate) fn state_and_context(
+        &self,
+        id: BlockId,
+    ) -> EthResult<(StateProviderBox, BlockContext)> {
         if !id.is_latest() && !id.is_pending() {
             return Ok((self.state_at(Some(id))?, self.context_at(id)?));
         }
@@ -138,12 +141,7 @@ impl Simulation {
             return Ok(u64::MAX);
         }
         let balance = self.state.read_account(self.request.from())?.balance;
-        let value = self.request.value();
-        let Some(left) = balance.checked_sub(value) else {
-            return Err(EthApiError::InsufficientFunds { cost: value, balance });
-        };
-        let allowance = left / U256::from(self.request.fees().max_fee());
-        Ok(allowance.saturating_to())
+        self.request.gas_allowance(balance)
     }
 }
 
@@ -157,7 +155,10 @@ pub(super) fn into_return_data(output: TxOutput) -> EthResult<Bytes> {
     }
 }
 
-fn apply_block_overrides(context: &mut BlockContext, overrides: BlockOverrides) -> EthResult<()> {
+pub(super) fn apply_block_overrides(
+    context: &mut BlockContext,
+    overrides: BlockOverrides,
+) -> EthResult<()> {
     if let Some(number) = overrides.number {
         context.block_number = number
             .try_into()

@@ -123,7 +123,7 @@ impl<N: RpcNodeCore> EthFilter<N> {
             FilterKind::Logs { filter, next } => {
                 let (filter, first) = (filter.clone(), *next);
                 let (logs, after) =
-                    self.api.spawn_read(move |api| new_logs(api, &filter, first)).await?;
+                    self.api.spawn_log_query(move |api| new_logs(api, &filter, first)).await?;
                 *next = after;
                 Ok(FilterChanges::Logs(logs))
             }
@@ -149,7 +149,7 @@ impl<N: RpcNodeCore> EthFilter<N> {
             FilterKind::Logs { filter, .. } => filter.clone(),
             _ => return Err(EthFilterError::NotALogFilter),
         };
-        self.api.spawn_read(move |api| api.logs_for_filter(&filter)).await
+        self.api.spawn_log_query(move |api| api.logs_for_filter(&filter)).await
     }
 }
 
@@ -245,7 +245,7 @@ impl<N: RpcNodeCore> EthFilterApiServer for EthFilter<N> {
     }
 
     async fn logs(&self, filter: Filter) -> RpcResult<Vec<Log>> {
-        let logs = self.api.spawn_read(move |api| api.logs_for_filter(&filter)).await;
+        let logs = self.api.spawn_log_query(move |api| api.logs_for_filter(&filter)).await;
         Ok(logs?)
     }
 }

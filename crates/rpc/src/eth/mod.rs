@@ -1,30 +1,40 @@
 //! The `eth_` namespace.
 
+mod access_list;
 mod block;
+mod bundle;
 mod cache;
 mod call;
 mod estimate;
 mod fees;
+mod fill;
 mod filter;
 mod logs;
 mod pubsub;
 mod request;
 mod rpc;
+mod simulate;
 mod state;
 mod state_view;
 mod transaction;
+mod work;
 
-pub use cache::EthStateCache;
+pub(crate) use bundle::Start;
+pub use cache::{BlockAndReceipts, EthStateCache};
 pub use filter::EthFilter;
 pub use pubsub::EthPubSub;
+pub(crate) use state_view::SimulationState;
+pub(crate) use transaction::recover_raw_transaction;
 
 use crate::{EthApiError, EthResult, RpcNodeCore, RpcShared};
 use std::{fmt, sync::Arc, time::Duration};
-use tokio::sync::Semaphore;
+use work::WorkClass;
 use zkos_node_core::args::RpcServerArgs;
 
 /// Reads of databases that run at once. They are short; the number only has to keep a flood of requests from filling the blocking pool.
 const MAX_CONCURRENT_READS: usize = 64;
+/// Log queries that run at once. One may walk over a hundred thousand blocks, so they must not take the places of getters.
+const MAX_CONCURRENT_LOG_QUERIES: usize = 8;
 /// Upper bound of the wait that a caller of `eth_sendRawTransactionSync` may ask for (EIP-7966 leaves it to the node).
 const MAX_SYNC_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -45,6 +55,12 @@ pub struct EthConfig {
     pub estimate_gas_pubdata_price_factor: f64,
     /// Calls that may execute at once.
     pub max_concurrent_calls: usize,
+    /// Traces that may execute at once.
+    pub max_concurrent_traces: usize,
+    /// Blocks that one `trace_filter` may span.
+    pub max_trace_filter_blocks: u64,
+    /// Blocks that one `eth_simulateV1` may make.
+    pub max_simulate_blocks: u64,
 }
 
 impl From<&RpcServerArgs> for EthConfig {
@@ -57,6 +73,9 @@ impl From<&RpcServerArgs> for EthConfig {
             send_raw_transaction_sync_timeout: args.send_raw_transaction_sync_timeout,
             estimate_gas_pubdata_price_factor: args.estimate_gas_pubdata_price_factor,
             max_concurrent_calls: args.max_concurrent_calls,
+            max_concurrent_traces: args.max_concurrent_traces,
+            max_trace_filter_blocks: args.max_trace_filter_blocks,
+            max_simulate_blocks: args.max_simulate_blocks,
         }
     }
 }
@@ -71,8 +90,10 @@ struct EthApiInner<N: RpcNodeCore> {
     cache: EthStateCache<N::Provider>,
     config: EthConfig,
     shared: RpcShared,
-    reads: Arc<Semaphore>,
-    calls: Arc<Semaphore>,
+    reads: WorkClass,
+    logs: WorkClass,
+    calls: WorkClass,
+    traces: WorkClass,
 }
 
 impl<N: RpcNodeCore> Clone for EthApi<N> {
@@ -94,8 +115,10 @@ impl<N: RpcNodeCore> EthApi<N> {
         cache.spawn_warm_up(node.task_executor());
         Self {
             inner: Arc::new(EthApiInner {
-                reads: Arc::new(Semaphore::new(MAX_CONCURRENT_READS)),
-                calls: Arc::new(Semaphore::new(config.max_concurrent_calls.max(1))),
+                reads: WorkClass::new("read", MAX_CONCURRENT_READS),
+                logs: WorkClass::new("log", MAX_CONCURRENT_LOG_QUERIES),
+                calls: WorkClass::new("call", config.max_concurrent_calls),
+                traces: WorkClass::new("trace", config.max_concurrent_traces),
                 node,
                 cache,
                 config,
@@ -144,6 +167,16 @@ impl<N: RpcNodeCore> EthApi<N> {
         self.spawn_bounded(self.inner.reads.clone(), read).await
     }
 
+    /// Runs a walk over blocks in search of logs on the blocking pool.
+    pub async fn spawn_log_query<T, E, F>(&self, query: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<EthApiError> + Send + 'static,
+        F: FnOnce(&Self) -> Result<T, E> + Send + 'static,
+    {
+        self.spawn_bounded(self.inner.logs.clone(), query).await
+    }
+
     /// Runs something that executes transactions on the blocking pool.
     pub async fn spawn_call<T, E, F>(&self, call: F) -> Result<T, E>
     where
@@ -154,13 +187,23 @@ impl<N: RpcNodeCore> EthApi<N> {
         self.spawn_bounded(self.inner.calls.clone(), call).await
     }
 
-    async fn spawn_bounded<T, E, F>(&self, semaphore: Arc<Semaphore>, f: F) -> Result<T, E>
+    /// Runs something that executes whole blocks or records what happens on the blocking pool.
+    pub async fn spawn_trace<T, E, F>(&self, trace: F) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<EthApiError> + Send + 'static,
         F: FnOnce(&Self) -> Result<T, E> + Send + 'static,
     {
-        let permit = semaphore.acquire_owned().await.map_err(EthApiError::internal)?;
+        self.spawn_bounded(self.inner.traces.clone(), trace).await
+    }
+
+    async fn spawn_bounded<T, E, F>(&self, class: WorkClass, f: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<EthApiError> + Send + 'static,
+        F: FnOnce(&Self) -> Result<T, E> + Send + 'static,
+    {
+        let permit = class.acquire().await?;
         let this = self.clone();
         let task = self.node().task_executor().spawn_blocking(move || {
             // Held until the work is done, also when the caller has gone away.

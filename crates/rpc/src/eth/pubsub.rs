@@ -9,7 +9,7 @@ use crate::{
 use alloy_primitives::{B256, TxHash, map::B256Set};
 use alloy_rpc_types_eth::{
     Filter, Log,
-    pubsub::{Params, SubscriptionKind},
+    pubsub::{Params, PubSubSyncStatus, SubscriptionKind, SyncStatusMetadata},
 };
 use jsonrpsee::{
     PendingSubscriptionSink, SubscriptionMessage, SubscriptionSink,
@@ -189,6 +189,44 @@ where
     }
 }
 
+/// Sends whether the node is behind, at first and whenever that changes.
+async fn send_sync_status<N: RpcNodeCore>(sink: SubscriptionSink, mut feed: CanonFeed<N>) {
+    let api = feed.api.clone();
+    let mut highest = api.shared().watch_highest_block();
+    let mut told = None;
+    loop {
+        let Ok(target) = api.sync_target() else { return };
+        if told != Some(target.is_some()) {
+            told = Some(target.is_some());
+            let status = match target {
+                None => PubSubSyncStatus::Simple(false),
+                Some((current_block, highest)) => PubSubSyncStatus::Detailed(SyncStatusMetadata {
+                    syncing: true,
+                    starting_block: current_block,
+                    current_block,
+                    highest_block: Some(highest),
+                }),
+            };
+            if !send(&sink, &status).await {
+                return;
+            }
+        }
+        tokio::select! {
+            () = sink.closed() => return,
+            // Only a block can end the lag, and only news of one can begin it.
+            changed = highest.changed(), if target.is_none() => if changed.is_err() { return },
+            items = feed.next(), if target.is_some() => match items {
+                Ok(Some(_)) => {}
+                Ok(None) => return,
+                Err(error) => {
+                    debug!(target: "rpc::pubsub", %error, "subscription ends");
+                    return;
+                }
+            },
+        }
+    }
+}
+
 async fn send_pool_transactions<N: RpcNodeCore>(
     sink: SubscriptionSink,
     api: EthApi<N>,
@@ -312,11 +350,8 @@ impl<N: RpcNodeCore> EthPubSubApiServer for EthPubSub<N> {
                 );
             }
             (SubscriptionKind::Syncing, Params::None) => {
-                pending
-                    .reject(EthApiError::Unsupported(
-                        "the `syncing` subscription is not supported, use `eth_syncing`",
-                    ))
-                    .await;
+                let sink = pending.accept().await?;
+                executor.spawn_task("rpc-syncing", send_sync_status(sink, feed));
             }
             (kind, _) => {
                 let name = serde_json::to_string(&kind).unwrap_or_default();

@@ -4,6 +4,7 @@ use crate::{EthApiError, EthResult};
 use alloy_consensus::{
     EthereumTxEnvelope, SignableTransaction, TxEip1559, TxEip2930, TxEip4844, TxEip7702, TxLegacy,
 };
+use alloy_eips::eip2930::AccessList;
 use alloy_primitives::{Address, Bytes, Signature, TxKind, U256};
 use alloy_rpc_types_eth::TransactionRequest;
 use zkos_primitives::{
@@ -163,8 +164,43 @@ impl CallRequest {
         !self.is_l1() && self.fees.max_fee() > 0
     }
 
+    /// Gas that a balance pays for, after the value. Unbounded when the sender does not pay.
+    ///
+    /// # Errors
+    /// When the balance does not even cover the value.
+    pub(super) fn gas_allowance(&self, balance: U256) -> EthResult<u64> {
+        if !self.pays_from_balance() {
+            return Ok(u64::MAX);
+        }
+        let value = self.value();
+        let Some(left) = balance.checked_sub(value) else {
+            return Err(EthApiError::InsufficientFunds { cost: value, balance });
+        };
+        Ok((left / U256::from(self.fees.max_fee())).saturating_to())
+    }
+
+    /// Access list.
+    pub(super) fn access_list(&self) -> Option<AccessList> {
+        self.request.access_list.clone()
+    }
+
+    /// Replaces the access list.
+    pub(super) fn set_access_list(&mut self, list: AccessList) {
+        self.request.access_list = Some(list);
+    }
+
     /// The transaction with a gas limit. Its signature is a dummy of full length, because the length of a transaction is part of its cost.
     pub(super) fn transaction(&self, gas_limit: u64) -> RecoveredTx {
+        let word = U256::from_be_bytes([0x11; 32]);
+        self.transaction_signed(gas_limit, Signature::new(word, word, false))
+    }
+
+    /// The transaction with a gas limit and a signature of zeros.
+    pub(super) fn unsigned_transaction(&self, gas_limit: u64) -> RecoveredTx {
+        self.transaction_signed(gas_limit, Signature::new(U256::ZERO, U256::ZERO, false))
+    }
+
+    fn transaction_signed(&self, gas_limit: u64, signature: Signature) -> RecoveredTx {
         let request = &self.request;
         let (chain_id, nonce, value) = (self.chain_id, self.nonce, self.value());
         let input = self.input.clone();
@@ -200,66 +236,76 @@ impl CallRequest {
             CallFees::None if request.transaction_type.is_some_and(|ty| ty < 2) => Some(0),
             _ => request.gas_price,
         };
-        let envelope: EthereumTxEnvelope<TxEip4844> = if let (Some(list), Some(to)) =
-            (&request.authorization_list, to.to())
-        {
-            sign(TxEip7702 {
-                chain_id,
-                nonce,
-                gas_limit,
-                max_fee_per_gas,
-                max_priority_fee_per_gas,
-                to: *to,
-                value,
-                access_list: access_list.unwrap_or_default(),
-                authorization_list: list.clone(),
-                input,
-            })
-        } else {
-            match (legacy_price, access_list) {
-                (Some(gas_price), None) if request.transaction_type != Some(1) => sign(TxLegacy {
-                    chain_id: Some(chain_id),
-                    nonce,
-                    gas_price,
-                    gas_limit,
-                    to,
-                    value,
-                    input,
-                }),
-                (Some(gas_price), access_list) => sign(TxEip2930 {
-                    chain_id,
-                    nonce,
-                    gas_price,
-                    gas_limit,
-                    to,
-                    value,
-                    access_list: access_list.unwrap_or_default(),
-                    input,
-                }),
-                (None, access_list) => sign(TxEip1559 {
-                    chain_id,
-                    nonce,
-                    gas_limit,
-                    max_fee_per_gas,
-                    max_priority_fee_per_gas,
-                    to,
-                    value,
-                    access_list: access_list.unwrap_or_default(),
-                    input,
-                }),
-            }
-        };
+        let envelope: EthereumTxEnvelope<TxEip4844> =
+            if let (Some(list), Some(to)) = (&request.authorization_list, to.to()) {
+                sign(
+                    TxEip7702 {
+                        chain_id,
+                        nonce,
+                        gas_limit,
+                        max_fee_per_gas,
+                        max_priority_fee_per_gas,
+                        to: *to,
+                        value,
+                        access_list: access_list.unwrap_or_default(),
+                        authorization_list: list.clone(),
+                        input,
+                    },
+                    signature,
+                )
+            } else {
+                match (legacy_price, access_list) {
+                    (Some(gas_price), None) if request.transaction_type != Some(1) => sign(
+                        TxLegacy {
+                            chain_id: Some(chain_id),
+                            nonce,
+                            gas_price,
+                            gas_limit,
+                            to,
+                            value,
+                            input,
+                        },
+                        signature,
+                    ),
+                    (Some(gas_price), access_list) => sign(
+                        TxEip2930 {
+                            chain_id,
+                            nonce,
+                            gas_price,
+                            gas_limit,
+                            to,
+                            value,
+                            access_list: access_list.unwrap_or_default(),
+                            input,
+                        },
+                        signature,
+                    ),
+                    (None, access_list) => sign(
+                        TxEip1559 {
+                            chain_id,
+                            nonce,
+                            gas_limit,
+                            max_fee_per_gas,
+                            max_priority_fee_per_gas,
+                            to,
+                            value,
+                            access_list: access_list.unwrap_or_default(),
+                            input,
+                        },
+                        signature,
+                    ),
+                }
+            };
         RecoveredTx::new_unchecked(ZkTxEnvelope::Ethereum(envelope), self.from)
     }
 }
 
-fn sign<T>(tx: T) -> EthereumTxEnvelope<TxEip4844>
+fn sign<T>(tx: T, signature: Signature) -> EthereumTxEnvelope<TxEip4844>
 where
     T: SignableTransaction<Signature>,
     EthereumTxEnvelope<TxEip4844>: From<alloy_consensus::Signed<T>>,
 {
-    let word = U256::from_be_bytes([0x11; 32]);
-    tx.into_signed(Signature::new(word, word, false)).into()
+    tx.into_signed(signature).into()
 }
 
 #[cfg(test)]

@@ -2,23 +2,37 @@
 
 use super::EthApi;
 use crate::{
-    EthApiError, RpcNodeCore,
+    EthApiError, EthResult, RpcNodeCore,
     api::EthApiServer,
     types::{RpcBlock, RpcHeader, RpcReceipt, RpcTransaction},
 };
-use alloy_eips::{BlockId, BlockNumberOrTag};
-use alloy_primitives::{Address, B256, Bytes, U64, U256};
+use alloy_eips::{BlockId, BlockNumberOrTag, eip2930::AccessListResult};
+use alloy_primitives::{Address, B64, B256, Bytes, U64, U256};
 use alloy_rpc_types_eth::{
-    AccountInfo, BlockOverrides, FeeHistory, Index, SyncInfo, SyncStatus, TransactionRequest,
+    AccountInfo, BlockOverrides, Bundle, EthCallResponse, FeeHistory, FillTransaction, Index,
+    StateContext, SyncInfo, SyncStatus, TransactionRequest,
+    simulate::{SimulatePayload, SimulatedBlock},
     state::StateOverride,
 };
 use alloy_serde::JsonStorageKey;
 use jsonrpsee::core::{RpcResult, async_trait};
 use serde_json::Value;
 use std::time::Duration;
+use zkos_primitives::ZkTxEnvelope;
 
 /// Blocks that a node may be behind before it calls itself syncing.
 const SYNC_TOLERANCE: u64 = 2;
+
+const NO_MINING: EthApiError = EthApiError::Unsupported("the node does not mine");
+
+impl<N: RpcNodeCore> EthApi<N> {
+    /// Head, and the newest block known to exist, when the node is behind it.
+    pub(super) fn sync_target(&self) -> EthResult<Option<(u64, u64)>> {
+        let head = self.head_number()?;
+        let highest = self.shared().highest_block();
+        Ok((highest > head.saturating_add(SYNC_TOLERANCE)).then_some((head, highest)))
+    }
+}
 
 #[async_trait]
 impl<N: RpcNodeCore> EthApiServer for EthApi<N> {
@@ -27,16 +41,14 @@ impl<N: RpcNodeCore> EthApiServer for EthApi<N> {
     }
 
     fn syncing(&self) -> RpcResult<SyncStatus> {
-        let head = self.head_number()?;
-        let highest = self.shared().highest_block();
-        if highest <= head.saturating_add(SYNC_TOLERANCE) {
-            return Ok(SyncStatus::None);
-        }
-        Ok(SyncStatus::Info(Box::new(SyncInfo {
-            current_block: U256::from(head),
-            highest_block: U256::from(highest),
-            ..Default::default()
-        })))
+        Ok(match self.sync_target()? {
+            Some((head, highest)) => SyncStatus::Info(Box::new(SyncInfo {
+                current_block: U256::from(head),
+                highest_block: U256::from(highest),
+                ..Default::default()
+            })),
+            None => SyncStatus::None,
+        })
     }
 
     async fn coinbase(&self) -> RpcResult<Address> {
@@ -227,6 +239,32 @@ impl<N: RpcNodeCore> EthApiServer for EthApi<N> {
         Ok(U256::from(gas.await?))
     }
 
+    async fn call_many(
+        &self,
+        bundles: Vec<Bundle>,
+        state_context: Option<StateContext>,
+        state_overrides: Option<StateOverride>,
+    ) -> RpcResult<Vec<Vec<EthCallResponse>>> {
+        Ok(Self::call_many(self, bundles, state_context, state_overrides).await?)
+    }
+
+    async fn simulate_v1(
+        &self,
+        payload: SimulatePayload,
+        block_id: Option<BlockId>,
+    ) -> RpcResult<Vec<SimulatedBlock<RpcBlock>>> {
+        Ok(Self::simulate_v1(self, payload, block_id).await?)
+    }
+
+    async fn create_access_list(
+        &self,
+        request: TransactionRequest,
+        block_id: Option<BlockId>,
+        state_overrides: Option<StateOverride>,
+    ) -> RpcResult<AccessListResult> {
+        Ok(Self::create_access_list(self, request, block_id, state_overrides).await?)
+    }
+
     async fn gas_price(&self) -> RpcResult<U256> {
         Ok(U256::from(Self::gas_price(self).await?))
     }
@@ -260,6 +298,25 @@ impl<N: RpcNodeCore> EthApiServer for EthApi<N> {
     ) -> RpcResult<RpcReceipt> {
         let timeout = timeout_ms.map(Duration::from_millis);
         Ok(Self::send_raw_transaction_sync(self, &bytes, timeout).await?)
+    }
+
+    async fn fill_transaction(
+        &self,
+        request: TransactionRequest,
+    ) -> RpcResult<FillTransaction<ZkTxEnvelope>> {
+        Ok(Self::fill_transaction(self, request).await?)
+    }
+
+    fn get_work(&self) -> RpcResult<Value> {
+        Err(NO_MINING.into())
+    }
+
+    fn submit_work(&self, _nonce: B64, _pow_hash: B256, _mix_digest: B256) -> RpcResult<bool> {
+        Err(NO_MINING.into())
+    }
+
+    fn submit_hashrate(&self, _hashrate: U256, _id: B256) -> RpcResult<bool> {
+        Err(NO_MINING.into())
     }
 
     async fn send_transaction(&self, _request: TransactionRequest) -> RpcResult<B256> {

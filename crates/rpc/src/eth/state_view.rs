@@ -1,6 +1,6 @@
 //! The state that a simulated transaction sees: a stored state, what the caller overrides, and a memory of what was read.
 
-use crate::{EthApiError, EthResult};
+use crate::{EthApiError, EthResult, trace::Overlay};
 use alloy_primitives::{
     Address, B256, Bytes, U256,
     map::{AddressMap, B256Map, HashMap},
@@ -21,7 +21,7 @@ struct StorageOverride {
 
 /// [`StateView`] over a stored state. Reads are remembered, because gas estimation executes the same transaction many times.
 #[allow(missing_debug_implementations)]
-pub(super) struct SimulationState {
+pub(crate) struct SimulationState {
     view: StateProviderView<StateProviderBox>,
     accounts: AddressMap<Option<AccountProperties>>,
     storage: HashMap<(Address, U256), Option<U256>>,
@@ -31,9 +31,14 @@ pub(super) struct SimulationState {
 
 impl SimulationState {
     /// A stored state as it is.
-    pub(super) fn new(state: StateProviderBox) -> Self {
+    pub(crate) fn new(state: StateProviderBox) -> Self {
+        Self::with_preimages(state, &[])
+    }
+
+    /// A stored state, and code that a block offers to force deployments.
+    pub(crate) fn with_preimages(state: StateProviderBox, preimages: &[(B256, Bytes)]) -> Self {
         Self {
-            view: StateProviderView::new(state),
+            view: StateProviderView::new(state).with_preimages(preimages),
             accounts: Default::default(),
             storage: Default::default(),
             preimages: Default::default(),
@@ -45,7 +50,7 @@ impl SimulationState {
     ///
     /// # Errors
     /// On contradicting or unsupported overrides, and when the state can't be read.
-    pub(super) fn apply_overrides(&mut self, overrides: StateOverride) -> EthResult<()> {
+    pub(crate) fn apply_overrides(&mut self, overrides: StateOverride) -> EthResult<()> {
         for (address, account) in overrides {
             self.apply_override(address, account)?;
         }
@@ -96,6 +101,29 @@ impl SimulationState {
         let slots = slots.into_iter().collect();
         self.overridden_storage.insert(address, StorageOverride { replaces_all, slots });
         Ok(())
+    }
+
+    /// Lets transactions have happened.
+    pub(crate) fn apply(&mut self, overlay: &Overlay) {
+        for (address, account) in &overlay.accounts {
+            self.accounts.insert(*address, Some(*account));
+        }
+        for ((address, slot), value) in &overlay.slots {
+            match self.overridden_storage.get_mut(address) {
+                Some(overridden) => {
+                    overridden.slots.insert(B256::from(*slot), B256::from(*value));
+                }
+                None => {
+                    self.storage.insert((*address, *slot), Some(*value));
+                }
+            }
+        }
+    }
+
+    /// Adds preimages that a block published.
+    pub(crate) fn add_preimages(&mut self, preimages: Vec<(B256, Vec<u8>)>) {
+        let preimages = preimages.into_iter();
+        self.preimages.extend(preimages.map(|(hash, preimage)| (hash, Some(preimage.into()))));
     }
 
     /// Account record; an absent one is that of an account that was never used.

@@ -6,7 +6,7 @@ use crate::{
     types::{RpcReceipt, RpcTransaction, block_transaction, rpc_receipt, rpc_transaction},
 };
 use alloy_consensus::transaction::SignerRecoverable;
-use alloy_eips::{BlockId, Decodable2718, Encodable2718};
+use alloy_eips::{BlockId, Decodable2718, Encodable2718, eip2718::EIP4844_TX_TYPE_ID};
 use alloy_primitives::{Address, B256, Bytes};
 use std::time::Duration;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
@@ -18,6 +18,9 @@ use zkos_storage_api::{
 
 /// Decodes a transaction that a user submits and recovers its signer. Transactions from L1 and blob transactions are refused.
 pub(crate) fn recover_raw_transaction(bytes: &Bytes) -> EthResult<RecoveredTx> {
+    if bytes.first() == Some(&EIP4844_TX_TYPE_ID) {
+        return Err(EthApiError::invalid_params("EIP-4844 transactions are not supported"));
+    }
     let tx = ZkTxEnvelope::decode_2718_exact(bytes)
         .map_err(|_| EthApiError::FailedToDecodeSignedTransaction)?;
     if tx.is_from_l1() {

@@ -1,22 +1,31 @@
 //! The server: module selection, transport, limits, metrics.
 
+mod connection;
+mod flow;
 mod id;
 mod metrics;
 mod modules;
+mod transport;
 
 pub use metrics::{RpcMetricsLayer, RpcMetricsService};
 pub use modules::RpcModules;
 
+use flow::FlowLayer;
+pub(crate) use flow::FlowLimits;
 use http::{HeaderName, HeaderValue, Method};
 use id::HexIdProvider;
 pub(crate) use id::random_id;
 use jsonrpsee::{
     core::{RegisterMethodError, middleware::RpcServiceBuilder},
-    server::{BatchRequestConfig, PingConfig, ServerBuilder, ServerConfig, ServerHandle},
+    server::{
+        BatchRequestConfig, PingConfig, ServerBuilder, ServerConfig, ServerHandle, stop_channel,
+    },
 };
 use std::net::SocketAddr;
+use tokio::net::TcpListener;
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 use tracing::info;
+use transport::TransportLayer;
 use zkos_node_core::args::RpcServerArgs;
 
 /// Subscriptions on one connection.
@@ -57,6 +66,16 @@ impl RpcServer {
         args: &RpcServerArgs,
         modules: RpcModules,
     ) -> Result<RpcServerHandle, RpcServerError> {
+        Self::start_limited(args, modules, FlowLimits::default()).await
+    }
+
+    /// [`Self::start`] with bounds on each connection.
+    pub(crate) async fn start_limited(
+        args: &RpcServerArgs,
+        modules: RpcModules,
+        limits: FlowLimits,
+    ) -> Result<RpcServerHandle, RpcServerError> {
+        let selection = modules.transports().clone();
         let methods = modules.into_methods()?;
         let config = ServerConfig::builder()
             .max_request_body_size(args.max_request_size.saturating_mul(MEGABYTE))
@@ -73,15 +92,26 @@ impl RpcServer {
         let cors = cors_layer(&args.http_corsdomain)?;
         let address = args.socket_addr();
         let bind = |source| RpcServerError::Bind { address, source };
-        let server = ServerBuilder::with_config(config)
+        let listener = TcpListener::bind(address).await.map_err(bind)?;
+        let local_addr = listener.local_addr().map_err(bind)?;
+        let middleware = RpcServiceBuilder::new()
+            .layer(FlowLayer)
+            .layer(metrics)
+            .layer(TransportLayer::new(selection, &methods));
+        let services = ServerBuilder::with_config(config)
             .set_http_middleware(tower::ServiceBuilder::new().option_layer(cors))
-            .set_rpc_middleware(RpcServiceBuilder::new().layer(metrics))
-            .build(address)
-            .await
-            .map_err(bind)?;
-        let local_addr = server.local_addr().map_err(bind)?;
-        let handle = server.start(methods);
-        info!(target: "rpc", address = %local_addr, api = %args.http_api, "rpc server started");
+            .set_rpc_middleware(middleware)
+            .to_service_builder();
+        let (stop, handle) = stop_channel();
+        let max_connections = args.max_connections;
+        let service = {
+            let stop = stop.clone();
+            move || services.clone().build(methods.clone(), stop.clone())
+        };
+        // Ends when the server is stopped, for which the handle waits.
+        tokio::spawn(connection::accept(listener, max_connections, limits, stop, service));
+        let ws_api = args.ws_api.as_ref().unwrap_or(&args.http_api);
+        info!(target: "rpc", address = %local_addr, api = %args.http_api, %ws_api, "rpc server started");
         Ok(RpcServerHandle { local_addr, handle })
     }
 }

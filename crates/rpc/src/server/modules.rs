@@ -1,3 +1,4 @@
+use super::transport::TransportSelection;
 use jsonrpsee::{Methods, RpcModule, core::RegisterMethodError, types::ErrorObjectOwned};
 use std::collections::BTreeMap;
 use zkos_node_core::args::RpcModuleSelection;
@@ -5,23 +6,32 @@ use zkos_node_core::args::RpcModuleSelection;
 /// The methods that will be served, and the user's choice of namespaces.
 #[derive(Debug, Clone)]
 pub struct RpcModules {
-    selection: RpcModuleSelection,
+    selection: TransportSelection,
     module: RpcModule<()>,
 }
 
 /// Namespace of a method: what stands before the first `_`.
-fn namespace(method: &str) -> &str {
+pub(super) fn namespace(method: &str) -> &str {
     method.split_once('_').map_or(method, |(namespace, _)| namespace)
 }
 
 impl RpcModules {
-    /// No methods yet.
+    /// No methods yet; every transport serves the same namespaces.
     pub fn new(selection: RpcModuleSelection) -> Self {
-        Self { selection, module: RpcModule::new(()) }
+        Self::with_transports(selection.clone(), selection)
     }
 
-    /// The user's choice.
-    pub const fn selection(&self) -> &RpcModuleSelection {
+    /// No methods yet.
+    pub fn with_transports(http: RpcModuleSelection, ws: RpcModuleSelection) -> Self {
+        Self { selection: TransportSelection { http, ws }, module: RpcModule::new(()) }
+    }
+
+    /// Whether any transport serves a namespace.
+    pub fn is_selected(&self, namespace: &str) -> bool {
+        self.selection.contains(namespace)
+    }
+
+    pub(super) const fn transports(&self) -> &TransportSelection {
         &self.selection
     }
 
@@ -102,9 +112,11 @@ impl RpcModules {
     pub fn into_methods(self) -> Result<Methods, RegisterMethodError> {
         let mut modules = self.modules();
         modules.insert("rpc".to_owned(), "1.0".to_owned());
-        let mut module = self.module;
-        module.register_method("rpc_modules", move |_, (), _| {
-            Ok::<_, ErrorObjectOwned>(modules.clone())
+        let Self { selection, mut module } = self;
+        module.register_method("rpc_modules", move |_, (), extensions| {
+            let served = modules.iter().filter(|(name, _)| selection.serves(extensions, name));
+            let served = served.map(|(name, version)| (name.clone(), version.clone()));
+            Ok::<_, ErrorObjectOwned>(served.collect::<BTreeMap<_, _>>())
         })?;
         Ok(module.into())
     }

@@ -13,21 +13,6 @@ fn with_contract(code: &[u8]) -> TestRpc {
     rpc
 }
 
-/// Code that returns the word on top of the stack after `op`.
-fn returns(op: &[u8]) -> Vec<u8> {
-    [op, &[0x5f, 0x52, 0x60, 0x20, 0x5f, 0xf3]].concat()
-}
-
-/// Code that reverts with `data`.
-fn reverts(data: &[u8]) -> Vec<u8> {
-    let len = data.len() as u8;
-    [&[0x60, len, 0x60, 0x0a, 0x5f, 0x39, 0x60, len, 0x5f, 0xfd], data].concat()
-}
-
-fn word(n: u64) -> Value {
-    json!(B256::from(U256::from(n)))
-}
-
 #[tokio::test]
 async fn calls_see_their_block() {
     let rpc = with_contract(&returns(&[0x43])); // NUMBER

@@ -1,6 +1,5 @@
 use super::*;
 use zkos_primitives::L2ToL1Log;
-use zkos_storage_api::ForkChoiceWriter;
 
 /// A block with an L1 transaction and two of a user, with logs.
 fn commit_mixed(node: &TestNode) -> ExecutedBlock {
@@ -262,7 +261,7 @@ async fn small_namespaces() {
 
     let modules = rpc.ok("rpc_modules", json!([])).await;
     let names: Vec<_> = modules.as_object().unwrap().keys().cloned().collect();
-    assert_eq!(names, ["debug", "eth", "net", "rpc", "txpool", "web3", "zks"]);
+    assert_eq!(names, ["debug", "eth", "net", "rpc", "trace", "txpool", "unstable", "web3", "zks"]);
 
     assert_eq!(rpc.err("zks_getBridgehubContract", json!([])).await.0, -32001);
     rpc.shared.set_bridgehub(Address::repeat_byte(3));

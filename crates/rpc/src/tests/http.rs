@@ -7,7 +7,7 @@ use tokio::{
     net::TcpStream,
 };
 
-async fn post(address: SocketAddr, body: &str) -> (u16, String) {
+pub(super) async fn post(address: SocketAddr, body: &str) -> (u16, String) {
     let request = format!(
         "POST / HTTP/1.1\r\nhost: localhost\r\norigin: http://a.example\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
         body.len()
@@ -78,18 +78,46 @@ async fn protocol_errors_and_limits() {
     assert!(TcpStream::connect(address).await.is_err());
 }
 
-/// Sends a text frame, masked as clients must.
-async fn send_frame(stream: &mut TcpStream, text: &str) {
-    assert!(text.len() < 126);
-    let mut frame = vec![0x81, 0x80 | text.len() as u8, 1, 2, 3, 4];
-    frame.extend(
-        text.bytes().zip([1u8, 2, 3, 4].into_iter().cycle()).map(|(byte, mask)| byte ^ mask),
-    );
+/// Sends a frame, masked as clients must.
+pub(super) async fn send_raw_frame(stream: &mut TcpStream, kind: u8, payload: &[u8]) {
+    let mut frame = vec![0x80 | kind];
+    match payload.len() {
+        len @ 0..=125 => frame.push(0x80 | len as u8),
+        len @ 126..=0xffff => {
+            frame.push(0x80 | 126);
+            frame.extend((len as u16).to_be_bytes());
+        }
+        len => {
+            frame.push(0x80 | 127);
+            frame.extend((len as u64).to_be_bytes());
+        }
+    }
+    let mask = [1u8, 2, 3, 4];
+    frame.extend(mask);
+    frame.extend(payload.iter().zip(mask.into_iter().cycle()).map(|(byte, mask)| byte ^ mask));
     stream.write_all(&frame).await.unwrap();
 }
 
+/// Sends a text frame.
+pub(super) async fn send_frame(stream: &mut TcpStream, text: &str) {
+    send_raw_frame(stream, 1, text.as_bytes()).await;
+}
+
+/// Opens a WebSocket.
+pub(super) async fn open_websocket(address: SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let upgrade = "GET / HTTP/1.1\r\nhost: localhost\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n\r\n";
+    stream.write_all(upgrade.as_bytes()).await.unwrap();
+    let mut response = Vec::new();
+    while !response.ends_with(b"\r\n\r\n") {
+        response.push(stream.read_u8().await.unwrap());
+    }
+    assert!(response.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&response));
+    stream
+}
+
 /// Reads the next text frame; pings before it are left unanswered.
-async fn read_frame(stream: &mut TcpStream) -> Value {
+pub(super) async fn read_frame(stream: &mut TcpStream) -> Value {
     loop {
         let mut head = [0; 2];
         stream.read_exact(&mut head).await.unwrap();
@@ -117,15 +145,7 @@ async fn websocket_on_the_same_port() {
         ..Default::default()
     };
     let handle = build(&node, args).start().await.unwrap();
-    let mut stream = TcpStream::connect(handle.local_addr()).await.unwrap();
-    let upgrade = "GET / HTTP/1.1\r\nhost: localhost\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n\r\n";
-    stream.write_all(upgrade.as_bytes()).await.unwrap();
-    let mut response = Vec::new();
-    while !response.ends_with(b"\r\n\r\n") {
-        response.push(stream.read_u8().await.unwrap());
-    }
-    assert!(response.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&response));
-
+    let mut stream = open_websocket(handle.local_addr()).await;
     send_frame(&mut stream, r#"{"jsonrpc":"2.0","id":1,"method":"eth_chainId"}"#).await;
     assert_eq!(read_frame(&mut stream).await["result"], "0x10e");
     let subscribe = r#"{"jsonrpc":"2.0","id":2,"method":"eth_subscribe","params":["newHeads"]}"#;

@@ -1,11 +1,15 @@
 //! The namespaces over a provider in memory, with the real pool and the real executor.
 
+mod bad_input;
 mod calls;
 mod filters;
 mod getters;
 mod http;
+mod simulate;
 mod submit;
 mod subscriptions;
+mod tracing;
+mod zks;
 
 use crate::{RpcBuilder, RpcContext, RpcNodeCore, RpcShared};
 use alloy_consensus::{EthereumTxEnvelope, SignableTransaction, TxEip1559};
@@ -18,20 +22,27 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use zkos_executor::ZkEvmConfig;
-use zkos_node_core::{StageRegistry, TaskExecutor, TaskManager, args::RpcServerArgs};
+use zkos_node_core::{
+    StageRegistry, TaskExecutor, TaskManager,
+    args::RpcServerArgs,
+    execution::{StateProviderView, assemble_block},
+};
 use zkos_pool::{
     CoinbaseTipOrdering, Pool, PoolConfig, ZkTransactionPool, ZkTransactionValidatorBuilder,
 };
 use zkos_primitives::{
-    AccountProperties, Genesis, RecoveredTx, TxL1Priority, ZkChainSpec, ZkReceipt, ZkTxEnvelope,
+    AccountProperties, BlockContext, Genesis, ProtocolVersion, RecoveredTx, ReplayRecord,
+    TxL1Priority, ZkChainSpec, ZkReceipt, ZkTxEnvelope,
 };
 use zkos_storage_api::{
-    BlockWriter, ExecutedBlock,
+    BlockNumReader, BlockWriter, ExecutedBlock, ForkChoiceWriter, ReplayRecordReader,
+    StateProviderFactory,
     test_utils::{ChainBuilder, MemoryProvider, TestBlock},
 };
 
 const CHAIN_ID: u64 = 270;
 const ETHER: u128 = 1_000_000_000_000_000_000;
+const COINBASE: Address = Address::repeat_byte(0xcb);
 
 /// A node without a network and without block production.
 #[derive(Clone)]
@@ -155,6 +166,48 @@ impl TestNode {
         block
     }
 
+    /// Executes transactions in the next block and makes it canonical. Not to be mixed with [`Self::commit`] in a test.
+    fn execute(&self, transactions: Vec<RecoveredTx>) -> ExecutedBlock {
+        let head = self.provider.best_block_number().unwrap();
+        let parent = self.provider.replay_record(head).unwrap().unwrap();
+        let context = BlockContext {
+            chain_id: CHAIN_ID,
+            block_number: head + 1,
+            block_hashes: parent.block_context.block_hashes.next(parent.block_hash),
+            timestamp: 1_700_000_000 + head + 1,
+            eip1559_basefee: U256::from(100_000_000),
+            native_price: U256::from(1_000_000),
+            coinbase: COINBASE,
+            gas_limit: 100_000_000,
+            pubdata_limit: 110_000,
+            execution_version: 5,
+            ..Default::default()
+        };
+        let state = StateProviderView::new(self.provider.latest().unwrap());
+        let mut executor = self.evm_config.block_executor(context.clone(), state).unwrap();
+        for tx in &transactions {
+            executor.execute_transaction(tx.inner(), tx.signer()).unwrap().unwrap();
+        }
+        let output = executor.finish().unwrap();
+        let (transactions, senders) = transactions.into_iter().map(RecoveredTx::into_parts).unzip();
+        let record = ReplayRecord {
+            block_context: context,
+            starting_l1_priority_id: 0,
+            transactions,
+            senders,
+            previous_block_timestamp: parent.block_context.timestamp,
+            node_version: "0.0.0".to_owned(),
+            protocol_version: ProtocolVersion::V30_0,
+            block_output_hash: output.output_hash(),
+            block_hash: output.block_hash,
+            force_preimages: Vec::new(),
+        };
+        let block = assemble_block(Arc::new(record), output);
+        self.provider.append(block.clone()).unwrap();
+        self.provider.set_canonical_head(block.number()).unwrap();
+        block
+    }
+
     fn commit_empty(&self) -> ExecutedBlock {
         self.commit(TestBlock::default())
     }
@@ -192,6 +245,54 @@ fn transfer(signer: &PrivateKeySigner, nonce: u64, value: u64) -> RecoveredTx {
     let signature = signer.sign_hash_sync(&tx.signature_hash()).unwrap();
     let tx = ZkTxEnvelope::from(EthereumTxEnvelope::Eip1559(tx.into_signed(signature)));
     RecoveredTx::new_unchecked(tx, signer.address())
+}
+
+/// A transaction with calldata.
+fn invoke(signer: &PrivateKeySigner, nonce: u64, to: TxKind, input: Vec<u8>) -> RecoveredTx {
+    let tx = TxEip1559 {
+        chain_id: CHAIN_ID,
+        nonce,
+        gas_limit: 500_000,
+        max_fee_per_gas: 2_000_000_000,
+        max_priority_fee_per_gas: 5,
+        to,
+        input: input.into(),
+        ..Default::default()
+    };
+    let signature = signer.sign_hash_sync(&tx.signature_hash()).unwrap();
+    let tx = ZkTxEnvelope::from(EthereumTxEnvelope::Eip1559(tx.into_signed(signature)));
+    RecoveredTx::new_unchecked(tx, signer.address())
+}
+
+fn quantity(value: &Value) -> u64 {
+    u64::from_str_radix(value.as_str().unwrap().trim_start_matches("0x"), 16).unwrap()
+}
+
+fn word(n: u64) -> Value {
+    json!(B256::from(U256::from(n)))
+}
+
+/// Code that returns the word on top of the stack after `op`.
+fn returns(op: &[u8]) -> Vec<u8> {
+    [op, &[0x5f, 0x52, 0x60, 0x20, 0x5f, 0xf3]].concat()
+}
+
+/// Code that reverts with `data`.
+fn reverts(data: &[u8]) -> Vec<u8> {
+    let len = data.len() as u8;
+    [&[0x60, len, 0x60, 0x0a, 0x5f, 0x39, 0x60, len, 0x5f, 0xfd], data].concat()
+}
+
+/// Initialisation code that deploys `code`.
+fn deploys(code: &[u8]) -> Vec<u8> {
+    let len = code.len() as u8;
+    [&[0x60, len, 0x60, 0x0a, 0x5f, 0x39, 0x60, len, 0x5f, 0xf3], code].concat()
+}
+
+/// Code that calls `to` with all gas and `value`, and ends well whatever comes back.
+fn calls(to: Address, value: u8) -> Vec<u8> {
+    let head = [0x60, 0x20, 0x5f, 0x5f, 0x5f, 0x60, value, 0x73];
+    [&head[..], to.as_slice(), &[0x5a, 0xf1, 0x50, 0x00]].concat()
 }
 
 fn raw(tx: &RecoveredTx) -> Bytes {

@@ -1,0 +1,198 @@
+//! Transactions executed one after the other on a state, with or without a tracer: a block that is executed again, or one that is only imagined.
+
+use super::{
+    observer::Observer,
+    state::{Overlay, PreState},
+};
+use crate::{EthApiError, EthResult, eth::SimulationState};
+use alloy_consensus::Transaction as _;
+use alloy_primitives::{Address, U256};
+use revm::{
+    context::{
+        BlockEnv, TxEnv,
+        result::{ExecutionResult, HaltReason, Output, ResultAndState, ResultGas, SuccessReason},
+    },
+    inspector::Inspector,
+};
+use zkos_executor::{BlockExecutor, StateView, TraceContext, ZkEvmConfig};
+use zkos_primitives::{AccountProperties, BlockContext, BlockOutput, RecoveredTx};
+use zksync_os_interface::{
+    error::InvalidTransaction,
+    types::{ExecutionOutput, ExecutionResult as ZkExecutionResult, TxOutput},
+};
+
+/// Rules under which a session executes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rules {
+    /// Those of real blocks.
+    Block,
+    /// Those of calls: nonce and code of the sender are not checked.
+    Simulation,
+}
+
+/// A traced transaction as tracers want to see it when it is over.
+pub(crate) struct TracedTx {
+    /// Result, and the state it touched.
+    pub(crate) result: ResultAndState<HaltReason>,
+    /// The transaction.
+    pub(crate) tx: TxEnv,
+    /// Its block.
+    pub(crate) block: BlockEnv,
+}
+
+/// Executes transactions of one block on a state.
+pub(crate) struct Session<'a> {
+    executor: BlockExecutor<&'a mut SimulationState>,
+    overlay: Overlay,
+    block: BlockEnv,
+    gas_limit: u64,
+}
+
+fn failed(error: impl std::fmt::Display) -> EthApiError {
+    EthApiError::internal(error)
+}
+
+impl<'a> Session<'a> {
+    /// Starts a block.
+    ///
+    /// # Errors
+    /// When the context can't be executed in.
+    pub(crate) fn new(
+        evm_config: &ZkEvmConfig,
+        context: &BlockContext,
+        state: &'a mut SimulationState,
+        rules: Rules,
+    ) -> EthResult<Self> {
+        let block = BlockEnv {
+            number: U256::from(context.block_number),
+            beneficiary: context.coinbase,
+            timestamp: U256::from(context.timestamp),
+            gas_limit: context.gas_limit,
+            basefee: context.eip1559_basefee.saturating_to(),
+            ..Default::default()
+        };
+        let executor = match rules {
+            Rules::Block => evm_config.block_executor(context.clone(), state),
+            Rules::Simulation => evm_config.simulation_executor(context, state),
+        };
+        let gas_limit = context.gas_limit;
+        Ok(Self {
+            executor: executor.map_err(failed)?,
+            overlay: Overlay::default(),
+            block,
+            gas_limit,
+        })
+    }
+
+    /// Gas that is left in the block.
+    pub(crate) const fn gas_left(&self) -> u64 {
+        self.gas_limit.saturating_sub(self.executor.totals().gas_used)
+    }
+
+    /// Record of an account after what was executed.
+    pub(crate) fn account(&mut self, address: Address) -> EthResult<AccountProperties> {
+        if let Some(account) = self.overlay.accounts.get(&address) {
+            return Ok(*account);
+        }
+        Ok(self.executor.state().account(address).map_err(failed)?.unwrap_or_default())
+    }
+
+    /// Executes a transaction.
+    pub(crate) fn execute(
+        &mut self,
+        tx: &RecoveredTx,
+    ) -> EthResult<Result<TxOutput, InvalidTransaction>> {
+        let result = self.executor.execute_transaction(tx.inner(), tx.signer());
+        let result = result.map_err(failed)?.cloned();
+        if result.is_ok() {
+            self.overlay.extend(&self.executor.last_tx_changes());
+        }
+        Ok(result)
+    }
+
+    /// Executes a transaction before the eyes of a tracer; `finish` makes the trace out of what the tracer saw.
+    pub(crate) fn inspect<I: Inspector<TraceContext>, T>(
+        &mut self,
+        tx: &RecoveredTx,
+        observer: &mut Observer<I>,
+        finish: impl FnOnce(&mut I, &TracedTx, &mut PreState<'_>) -> EthResult<T>,
+    ) -> EthResult<Result<(TxOutput, T), InvalidTransaction>> {
+        let result = self.executor.inspect_transaction(tx.inner(), tx.signer(), observer);
+        let output = match result.map_err(failed)?.cloned() {
+            Ok(output) => output,
+            Err(error) => return Ok(Err(error)),
+        };
+        if observer.exceeded() {
+            return Err(EthApiError::TraceTooLarge);
+        }
+        let changes = self.executor.last_tx_changes();
+        let mut touched = observer.take_touched();
+        for address in [Some(tx.signer()), tx.to(), Some(self.block.beneficiary)] {
+            address.into_iter().for_each(|address| touched.account(address));
+        }
+        let mut before = PreState::new(self.executor.state(), &self.overlay);
+        let state = before.evm_state(&touched, &changes).map_err(failed)?;
+        let traced = TracedTx {
+            result: ResultAndState::new(execution_result(&output), state),
+            tx: tx_env(tx, self.block.basefee),
+            block: self.block.clone(),
+        };
+        let trace = finish(&mut observer.inner, &traced, &mut before)?;
+        self.overlay.extend(&changes);
+        self.overlay.add_codes(&changes, touched);
+        Ok(Ok((output, trace)))
+    }
+
+    /// Seals the block: its output, and what it changed.
+    ///
+    /// # Errors
+    /// When the state can't be read.
+    pub(crate) fn finish(self) -> EthResult<(BlockOutput, Overlay)> {
+        Ok((self.executor.finish().map_err(failed)?, self.overlay))
+    }
+
+    /// What was changed so far.
+    pub(crate) const fn overlay(&self) -> &Overlay {
+        &self.overlay
+    }
+}
+
+/// The result in revm's terms. An execution that halts is a revert without data: the output does not tell the two apart, and tracers look at their frames.
+fn execution_result(output: &TxOutput) -> ExecutionResult<HaltReason> {
+    // What revm calls gas spent is before refunds.
+    let gas = ResultGas::default()
+        .with_total_gas_spent(output.gas_used.saturating_add(output.gas_refunded))
+        .with_refunded(output.gas_refunded);
+    let logs = output.logs.clone();
+    match &output.execution_result {
+        ZkExecutionResult::Success(success) => ExecutionResult::Success {
+            reason: SuccessReason::Return,
+            gas,
+            logs,
+            output: match success {
+                ExecutionOutput::Call(data) => Output::Call(data.clone().into()),
+                ExecutionOutput::Create(data, address) => {
+                    Output::Create(data.clone().into(), Some(*address))
+                }
+            },
+        },
+        ZkExecutionResult::Revert(data) => {
+            ExecutionResult::Revert { gas, logs, output: data.clone().into() }
+        }
+    }
+}
+
+fn tx_env(tx: &RecoveredTx, base_fee: u64) -> TxEnv {
+    TxEnv {
+        tx_type: tx.tx_type().into(),
+        caller: tx.signer(),
+        gas_limit: tx.gas_limit(),
+        gas_price: tx.inner().effective_gas_price(base_fee),
+        kind: tx.kind(),
+        value: tx.value(),
+        data: tx.input().clone(),
+        nonce: tx.nonce(),
+        chain_id: tx.chain_id(),
+        ..Default::default()
+    }
+}
