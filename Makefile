@@ -26,9 +26,17 @@ test: setup ## Run every test: Rust units and properties, Solidity, end to end
 test-heavy: setup ## Run the vectors that need much gas or memory, too
 	$(CARGO) test --release --workspace --test vectors -- --ignored
 
+.PHONY: fuzz
+fuzz: ## Fuzz decoders, proofs and the executor, FUZZ_SECONDS (600) per target
+	@bash fuzz/run.sh
+
 .PHONY: bench
 bench: setup ## Measure: transactions per second beside anvil, memory
 	@bash etc/bench.sh
+
+.PHONY: torture
+torture: setup ## Kill the node under load CYCLES times (SEED), look for what is lost
+	@CYCLES="$(CYCLES)" SEED="$(SEED)" bash etc/torture.sh
 
 .PHONY: lint
 lint: ## Formatting, clippy, rustdoc

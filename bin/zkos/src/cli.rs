@@ -1,5 +1,6 @@
 //! The command line and the layers below it.
 
+use crate::db::DbCommand;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use eyre::WrapErr;
 use std::{ffi::OsString, path::PathBuf};
@@ -23,8 +24,13 @@ pub(crate) enum Command {
     Node(Box<NodeCommand>),
     /// Print the effective configuration of `node` and where each value came from
     Config(Box<NodeCommand>),
+    /// Look at, check, copy and delete databases
+    Db(DbCommand),
     /// Deposit ether from L1 to L2
     Deposit(DepositCommand),
+    /// Execute a batch again from its input alone, and compare it with what was claimed
+    #[command(name = "verify-batch")]
+    VerifyBatch(VerifyBatchCommand),
 }
 
 #[derive(Debug, clap::Args)]
@@ -58,6 +64,35 @@ pub(crate) struct DepositCommand {
     /// Key of the depositor on L1; default: the rich account of the shipped local L1
     #[arg(long = "private-key", value_name = "KEY")]
     pub(crate) private_key: Option<SecretKey>,
+    #[command(flatten)]
+    pub(crate) chain: ChainArgs,
+    #[command(flatten)]
+    pub(crate) l1: L1Args,
+    #[command(flatten)]
+    pub(crate) files: FileArgs,
+}
+
+/// Where the batch comes from: a file that holds input and claim, or a node and L1.
+#[derive(Debug, clap::Args)]
+pub(crate) struct VerifyBatchCommand {
+    /// File with a batch's input and claim, as written by --save
+    #[arg(value_name = "FILE", required_unless_present = "verify.rpc")]
+    pub(crate) file: Option<PathBuf>,
+    /// Node that gives the input; the claim is read from L1
+    #[arg(
+        id = "verify.rpc",
+        long = "rpc",
+        value_name = "URL",
+        conflicts_with = "file",
+        requires = "verify.batch"
+    )]
+    pub(crate) rpc: Option<url::Url>,
+    /// Number of the batch
+    #[arg(id = "verify.batch", long = "batch", value_name = "N", requires = "verify.rpc")]
+    pub(crate) batch: Option<u64>,
+    /// Write input and claim to a file
+    #[arg(id = "verify.save", long = "save", value_name = "FILE")]
+    pub(crate) save: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) chain: ChainArgs,
     #[command(flatten)]

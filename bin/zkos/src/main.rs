@@ -1,11 +1,15 @@
 //! The `zkos` program: a node for ZKsync OS chains, and its tools. Wiring only.
 
+mod batches;
 mod cli;
+mod db;
 mod deposit;
 mod dev;
 mod local_chain;
 mod node;
 mod settlement;
+mod upgrades;
+mod verify_batch;
 
 use cli::{Command, Parsed};
 use std::process::ExitCode;
@@ -49,9 +53,17 @@ fn run() -> eyre::Result<()> {
             }
             Ok(())
         }
+        Command::Db(command) => {
+            init_logs(&LogArgs { filter: "warn".to_owned(), ..LogArgs::default() })?;
+            db::run(command)
+        }
         Command::Deposit(command) => {
             init_logs(&LogArgs { filter: "warn".to_owned(), ..LogArgs::default() })?;
             CliRunner::try_default_runtime()?.block_on(deposit::run(command))
+        }
+        Command::VerifyBatch(command) => {
+            init_logs(&LogArgs { filter: "warn".to_owned(), ..LogArgs::default() })?;
+            verify_batch::run(&command, CliRunner::try_default_runtime()?)
         }
     }
 }

@@ -1,13 +1,17 @@
 //! `zkos node`: the one builder chain, with settlement installed through its public surface.
 
 use crate::{
+    batches::Batches,
+    db::control,
     dev::DevL1,
+    local_chain,
     settlement::{self, Discovered, Senders},
+    upgrades::Upgrades,
 };
 use eyre::{WrapErr, bail};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tracing::{info, warn};
-use zkos_batcher::{BatcherInput, batcher, recover};
+use zkos_batcher::{BatchInputs, BatcherApiServer, BatcherInput, batcher, recover};
 use zkos_l1::{
     Confirmations, GenesisUpgrade, L1Watcher, L1WatcherConfig, L1WatcherHandle, WatcherError,
     discovery::read_counters,
@@ -16,8 +20,9 @@ use zkos_node::{CliContext, NodeBuilder, RpcAddOns, ZkNode};
 use zkos_node_core::{
     FullNodeComponents, L1Transaction, L1TxSender, NodeConfig, StageHandle, TaskExecutor,
 };
-use zkos_primitives::ZkTxEnvelope;
-use zkos_rpc::RpcShared;
+use zkos_primitives::{ProtocolVersion, ZkTxEnvelope};
+use zkos_rpc::{BatchHeads, RpcShared};
+use zkos_storage::StorageOptions;
 use zkos_storage_api::{BlockNumReader, ForkChoiceWriter};
 
 /// How long transactions of an earlier process may stay unmined before the start is given up.
@@ -51,11 +56,11 @@ pub(crate) async fn run(ctx: CliContext, mut config: NodeConfig) -> eyre::Result
 
 async fn launch(ctx: &CliContext, config: NodeConfig) -> eyre::Result<zkos_node::NodeExitFuture> {
     let executor = ctx.task_executor.clone();
-    let chain = settlement::load_chain_spec(&config)?;
+    let chain = config.chain.load_spec(Some(local_chain::GENESIS))?;
     let discovered = settlement::discover_l1(&config, &chain).await?;
     let mode = settlement::pubdata_mode(&config, &discovered.state)?;
     let senders = if config.batcher.enabled {
-        Some(settlement::create_senders(&config, &discovered).await?)
+        Some(settlement::create_senders(&config, &discovered, mode).await?)
     } else {
         warn!(target: "zkos::cli", "batching is disabled: nothing will settle");
         None
@@ -65,12 +70,20 @@ async fn launch(ctx: &CliContext, config: NodeConfig) -> eyre::Result<zkos_node:
     let contracts = state.contracts;
     let protocol_version = state.protocol_version;
     let upgrade_hash = genesis_upgrade.tx.hash();
+    let upgrade_floor = genesis_upgrade.l1_block;
 
     let shared = RpcShared::default();
     shared.set_bridgehub(bridgehub);
     let batching = senders.is_some();
     let batcher_provider = provider.clone();
     let batcher_executor = executor.clone();
+    let inputs = BatchInputs::default();
+    let served_inputs = inputs.clone();
+    let batches = Arc::new(Batches::new(inputs.clone(), genesis_batch));
+    if batching {
+        shared.set_batches(batches.clone());
+        shared.set_state_prover(batches.clone());
+    }
     let watcher_config = L1WatcherConfig {
         poll_interval: config.l1.poll_interval,
         max_block_span: config.l1.max_blocks_to_process,
@@ -78,12 +91,24 @@ async fn launch(ctx: &CliContext, config: NodeConfig) -> eyre::Result<zkos_node:
         queue_capacity: WATCHER_QUEUE,
     };
 
+    let storage_options = StorageOptions {
+        state_history_blocks: config.prune.state_history_blocks,
+        ..StorageOptions::default()
+    };
+
     let handle = NodeBuilder::new(config)
+        .with_storage_options(storage_options)
         .with_chain_spec(chain)
         .with_protocol_version(protocol_version)
         .with_launch_context(executor.clone())
         .node(ZkNode)
         .map_add_ons(|add_ons: RpcAddOns<_>| add_ons.with_shared(shared))
+        .extend_rpc_modules(move |ctx| {
+            if batching {
+                ctx.modules.merge_if_module_configured("zks", served_inputs.into_rpc())?;
+            }
+            Ok(())
+        })
         .install_exex_if(batching, "batcher", move |ctx| async move {
             let Some(Senders { layer, tasks }) = senders else { bail!("no senders") };
             for (name, task) in tasks {
@@ -103,7 +128,7 @@ async fn launch(ctx: &CliContext, config: NodeConfig) -> eyre::Result<zkos_node:
             let recovered =
                 recover(&batcher_provider, &state, None, genesis_batch, &[upgrade_hash]).await?;
             let tree_store = Box::new(ctx.provider().tree_store());
-            let input = BatcherInput { layer: layer.into(), recovered, mode, tree_store };
+            let input = BatcherInput { layer: layer.into(), recovered, mode, tree_store, inputs };
             batcher(ctx, input).await
         })
         .on_node_started(move |node| {
@@ -116,10 +141,13 @@ async fn launch(ctx: &CliContext, config: NodeConfig) -> eyre::Result<zkos_node:
                 next_priority_id: head.next_l1_priority_id,
                 genesis_upgrade: (head.number == 0).then_some(genesis_upgrade),
                 engine: node.l1_transactions().clone(),
+                protocol_version: protocol_version.max(head.protocol_version),
+                upgrade_floor,
                 stage,
             };
             let fork_choice = node.provider().clone();
-            spawn_watcher(&executor, watcher, fork_choice);
+            control::spawn(&executor, node.config().data_dir().root(), node.provider().clone());
+            spawn_watcher(&executor, watcher, fork_choice, batches);
             Ok(())
         })
         .launch()
@@ -139,6 +167,10 @@ struct WatcherTask {
     next_priority_id: u64,
     genesis_upgrade: Option<GenesisUpgrade>,
     engine: L1TxSender,
+    /// Version of the chain: what L1 runs, or the head if it is ahead of L1.
+    protocol_version: ProtocolVersion,
+    /// L1 block before which no upgrade was announced.
+    upgrade_floor: u64,
     stage: StageHandle,
 }
 
@@ -146,6 +178,7 @@ fn spawn_watcher(
     executor: &TaskExecutor,
     task: WatcherTask,
     fork_choice: impl ForkChoiceWriter + BlockNumReader + 'static,
+    batches: Arc<Batches>,
 ) {
     executor.spawn_critical_task("l1-watcher", async move {
         let WatcherTask {
@@ -155,13 +188,20 @@ fn spawn_watcher(
             next_priority_id,
             genesis_upgrade,
             engine,
+            protocol_version,
+            upgrade_floor,
             stage,
         } = task;
+        let upgrades = Upgrades {
+            provider: provider.clone(),
+            contracts,
+            current: protocol_version,
+            floor: upgrade_floor,
+            engine: engine.clone(),
+        };
         stage.waiting("L1");
         let (watcher, handle) = loop {
-            match L1Watcher::new(provider.clone(), contracts, next_priority_id, config.clone())
-                .await
-            {
+            match L1Watcher::new(provider.clone(), contracts, next_priority_id, config).await {
                 Ok(created) => break created,
                 Err(error) if error.is_fatal() => return Err(error.into()),
                 Err(error) => {
@@ -171,7 +211,9 @@ fn spawn_watcher(
                 }
             }
         };
-        let L1WatcherHandle { mut priority_txs, mut finality, mut status, .. } = handle;
+        let L1WatcherHandle {
+            mut priority_txs, mut finality, mut status, upgrades: announced, ..
+        } = handle;
         let forward = async {
             if let Some(upgrade) = genesis_upgrade {
                 let tx = L1Transaction {
@@ -197,6 +239,11 @@ fn spawn_watcher(
                 let now = *finality.borrow_and_update();
                 fork_choice.set_safe_block(now.committed.last_block);
                 fork_choice.set_finalized_block(now.executed.last_block);
+                batches.set_heads(BatchHeads {
+                    committed: now.committed.batch,
+                    proved: now.proved.batch,
+                    executed: now.executed.batch,
+                });
                 if finality.changed().await.is_err() {
                     return eyre::Ok(());
                 }
@@ -216,7 +263,7 @@ fn spawn_watcher(
             }
         };
         let run = async { watcher.run().await.map_err(|error: WatcherError| error.into()) };
-        tokio::try_join!(run, forward, follow, report)?;
+        tokio::try_join!(run, forward, follow, report, upgrades.follow(announced))?;
         Ok(())
     });
 }

@@ -4,18 +4,20 @@ use crate::local_chain;
 use alloy_primitives::B256;
 use alloy_signer_local::PrivateKeySigner;
 use eyre::{WrapErr, bail, eyre};
-use std::sync::Arc;
 use zkos_batcher::L1Settlement;
 use zkos_l1::{
     GenesisUpgrade, L1Provider, L1ProviderConfig, L1Sender, L1SenderConfig, L1SenderTask, L1State,
     OperatorRole, PubdataPricingMode, check_operators, discover, ensure_keys_distinct,
-    fetch_genesis_upgrade, sender::FeeCaps,
+    fetch_genesis_upgrade,
+    sender::{FeeCaps, detect_sidecar_form},
 };
 use zkos_node_core::{
     NodeConfig,
     args::{L1Args, SecretKey},
 };
-use zkos_primitives::{PubdataMode, StoredBatchInfo, ZkChainSpec, genesis::genesis_batch};
+use zkos_primitives::{
+    PubdataMode, StoredBatchInfo, ZkChainSpec, blobs::SidecarForm, genesis::genesis_batch,
+};
 use zkos_tree::{InMemoryStore, MerkleTree};
 
 /// L1 as it was found.
@@ -25,23 +27,6 @@ pub(crate) struct Discovered {
     pub(crate) state: L1State,
     pub(crate) genesis_upgrade: GenesisUpgrade,
     pub(crate) genesis_batch: StoredBatchInfo,
-}
-
-/// Reads and checks the genesis.
-pub(crate) fn load_chain_spec(config: &NodeConfig) -> eyre::Result<Arc<ZkChainSpec>> {
-    let (text, name) = match &config.chain.genesis {
-        Some(path) => (
-            std::fs::read_to_string(path)
-                .wrap_err_with(|| format!("can't read genesis file {}", path.display()))?,
-            path.display().to_string(),
-        ),
-        None => (local_chain::GENESIS.to_owned(), "of the local chain".to_owned()),
-    };
-    let genesis = zkos_primitives::Genesis::from_json(&text)
-        .wrap_err_with(|| format!("genesis file {name}"))?;
-    let spec = ZkChainSpec::new(config.chain.chain_id, genesis)
-        .wrap_err_with(|| format!("genesis file {name}"))?;
-    Ok(Arc::new(spec))
 }
 
 /// Batch 0 as it follows from the genesis; a root in the file must agree.
@@ -55,7 +40,7 @@ pub(crate) fn compute_genesis_batch(chain: &ZkChainSpec) -> eyre::Result<StoredB
 pub(crate) async fn connect(args: &L1Args) -> eyre::Result<L1Provider> {
     let config = L1ProviderConfig {
         connect_timeout: Some(args.startup_timeout),
-        ..L1ProviderConfig::new(args.rpc_url.expose().clone())
+        ..L1ProviderConfig::new(args.rpc_url.clone())
     };
     Ok(L1Provider::connect(config).await?)
 }
@@ -89,12 +74,23 @@ pub(crate) fn pubdata_mode(config: &NodeConfig, state: &L1State) -> eyre::Result
         (PubdataPricingMode::Rollup, 3) => PubdataMode::Calldata,
         (PubdataPricingMode::Rollup, 4) => PubdataMode::Blobs,
         (pricing, scheme) => bail!(
-            "the chain on L1 has pricing mode {pricing:?} and data availability scheme {scheme}, in which no batch can be committed; its admin must call setDAValidatorPair"
+            "the chain on L1 has pricing mode {pricing:?} and data availability scheme {scheme}, with which this node can commit no batch; the chain's admin must call setPubdataPricingMode and \
+             setDAValidatorPair: rollup (0) with scheme 3 (calldata) or 4 (blobs), or validium (1) with scheme 1"
         ),
     };
-    match config.l1_sender.pubdata_mode {
-        Some(mode) if mode != on_l1 => bail!(
-            "pubdata mode {mode} is configured, but the chain on L1 expects {on_l1}: batches could never be committed; change --l1-sender.pubdata-mode"
+    if let Some(mode) = config.l1_sender.pubdata_mode
+        && mode != on_l1
+    {
+        bail!(
+            "pubdata mode {mode} is configured, but the chain on L1 expects {on_l1}: batches could never be committed; set --l1-sender.pubdata-mode to {on_l1} or leave it out (or let the chain's \
+             admin change the mode on L1 while nothing is committed)"
+        );
+    }
+    // A batch holds at least one block, so a block may not have more than a batch may publish.
+    let limit = config.sequencer.block_pubdata_limit_bytes;
+    match on_l1.max_pubdata() {
+        Some(most) if limit > most as u64 => bail!(
+            "--sequencer.block-pubdata-limit-bytes is {limit}, but a batch can publish at most {most} bytes in mode {on_l1}: lower it"
         ),
         _ => Ok(on_l1),
     }
@@ -111,6 +107,7 @@ pub(crate) struct Senders {
 pub(crate) async fn create_senders(
     config: &NodeConfig,
     discovered: &Discovered,
+    mode: PubdataMode,
 ) -> eyre::Result<Senders> {
     let Discovered { provider, state, .. } = discovered;
     let local = local_chain::deployment()?.operators;
@@ -129,18 +126,24 @@ pub(crate) async fn create_senders(
         ("execute operator", execute.address()),
     ];
     ensure_keys_distinct(&roles).wrap_err("operator keys must differ")?;
+    // Asked of L1 only where blobs are sent.
+    let forced_form = config.l1.blob_sidecar.form();
+    let sidecar_form = match forced_form {
+        None if mode == PubdataMode::Blobs => detect_sidecar_form(provider).await,
+        form => form.unwrap_or(SidecarForm::Eip7594),
+    };
     let gwei = |value: u64| u128::from(value) * 1_000_000_000;
     let sender_config = L1SenderConfig {
         fee_caps: FeeCaps {
             max_fee_per_gas: gwei(args.max_fee_per_gas_gwei),
             max_priority_fee_per_gas: gwei(args.max_priority_fee_per_gas_gwei),
             max_fee_per_blob_gas: gwei(args.max_fee_per_blob_gas_gwei),
-            ..FeeCaps::default()
         },
         confirmations: config.l1.confirmations,
         poll_interval: args.poll_interval,
         resubmit_timeout: args.transaction_timeout,
         max_in_flight: args.command_limit,
+        sidecar_form: forced_form,
         ..L1SenderConfig::default()
     };
     let new = |signer| L1Sender::new(provider.clone(), signer, sender_config);
@@ -159,6 +162,8 @@ pub(crate) async fn create_senders(
         commit,
         prove,
         execute,
+        sidecar_form,
+        upgrade_tx_hashes: vec![discovered.genesis_upgrade.tx.hash()],
     };
     let tasks = [
         ("l1-sender-commit", commit_task),

@@ -1,12 +1,13 @@
 //! From executed blocks to a sealed batch: what counts, what is committed to, and when a batch is full.
 
 use alloy_consensus::BlockHeader;
-use alloy_primitives::{B256, BlockNumber, keccak256};
+use alloy_primitives::{B256, BlockNumber, Bytes};
 use std::sync::Arc;
 use zkos_primitives::{
-    CommitBatchInfo, PubdataMode, StoredBatchInfo, ZkTxEnvelope, batch::DaError,
-    batch::da_commitment, batch::da_commitment_of_blobs, blobs, block_hashes_blake, log_tree,
-    state_commitment,
+    CommitBatchInfo, PubdataMode, StoredBatchInfo, ZkTxEnvelope,
+    batch::{BatchContents, BatchContentsError, DaError, da_commitment, da_commitment_of_blobs},
+    blobs::{BlobTransactionSidecarVariant, CommittedBlobs, SidecarForm},
+    block_hashes_blake, state_commitment,
 };
 use zkos_storage_api::ExecutedBlock;
 use zkos_tree::TreeOutput;
@@ -26,10 +27,6 @@ pub struct BatchBlock {
 }
 
 impl BatchBlock {
-    fn number(&self) -> BlockNumber {
-        self.executed.number()
-    }
-
     /// State commitment after the block.
     pub fn state_commitment(&self) -> B256 {
         let context = &self.executed.record.block_context;
@@ -53,13 +50,6 @@ impl BatchBlock {
     /// Whether the block must be the first of its batch.
     pub fn starts_batch(&self) -> bool {
         self.upgrade_tx_hash().is_some()
-    }
-
-    fn l1_tx_hashes(&self) -> impl Iterator<Item = B256> + '_ {
-        self.executed.record.transactions.iter().filter_map(|tx| match tx {
-            ZkTxEnvelope::L1(_) => Some(*tx.hash()),
-            _ => None,
-        })
     }
 }
 
@@ -147,7 +137,10 @@ impl BatchLimits {
 
 /// A closed batch with all that settlement needs. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct SealedBatch(Arc<SealedBatchInner>);
+pub struct SealedBatch {
+    inner: Arc<SealedBatchInner>,
+    sidecar: Option<Arc<BlobTransactionSidecarVariant>>,
+}
 
 #[derive(Debug)]
 struct SealedBatchInner {
@@ -163,64 +156,66 @@ struct SealedBatchInner {
 impl SealedBatch {
     /// Number of the batch.
     pub fn number(&self) -> u64 {
-        self.0.commit.batch_number
+        self.inner.commit.batch_number
     }
 
     /// Stored form of the batch before it.
     pub fn previous(&self) -> &StoredBatchInfo {
-        &self.0.previous
+        &self.inner.previous
     }
 
     /// What is committed.
     pub fn commit(&self) -> &CommitBatchInfo {
-        &self.0.commit
+        &self.inner.commit
     }
 
     /// What L1 keeps once it is committed.
     pub fn stored(&self) -> &StoredBatchInfo {
-        &self.0.stored
+        &self.inner.stored
     }
 
     /// Hashes of its priority transactions, in order.
     pub fn priority_hashes(&self) -> &[B256] {
-        &self.0.priority_hashes
+        &self.inner.priority_hashes
     }
 
     /// Number of transactions.
     pub fn transactions(&self) -> u64 {
-        self.0.transactions
+        self.inner.transactions
     }
 
     /// The pubdata of its blocks, one after the other.
     pub fn pubdata(&self) -> &[u8] {
-        &self.0.pubdata
+        &self.inner.pubdata
+    }
+
+    /// The blobs of its pubdata with proofs, for the commit transaction. Only of a batch that [`seal_for_commit`] made, and only if pubdata goes into blobs.
+    pub fn sidecar(&self) -> Option<&Arc<BlobTransactionSidecarVariant>> {
+        self.sidecar.as_ref()
+    }
+
+    /// The batch as it goes on once it is committed: nobody needs its blobs any more.
+    pub(crate) fn without_sidecar(self) -> Self {
+        Self { sidecar: None, ..self }
     }
 
     /// When it was sealed.
     pub fn sealed_at(&self) -> std::time::Instant {
-        self.0.sealed_at
+        self.inner.sealed_at
     }
 
     /// First and last block, inclusive.
     pub fn blocks(&self) -> (BlockNumber, BlockNumber) {
-        (self.0.commit.first_block_number, self.0.commit.last_block_number)
+        (self.inner.commit.first_block_number, self.inner.commit.last_block_number)
     }
 }
 
 /// A batch can't be sealed.
 #[derive(Debug, thiserror::Error)]
 pub enum SealError {
-    /// No blocks.
-    #[error("batch {0} has no blocks")]
-    Empty(u64),
-    /// More logs than the tree has leaves.
-    #[error("batch {batch}: {source}")]
-    Logs {
-        /// Number of the batch.
-        batch: u64,
-        /// What is wrong.
-        source: log_tree::LogTreeError,
-    },
+    /// The blocks can't be a batch.
+    #[error(transparent)]
+    Contents(#[from] BatchContentsError),
     /// The pubdata does not fit the data availability mode.
     #[error("batch {batch}: {source}")]
     Da {
@@ -231,7 +226,7 @@ pub enum SealError {
     },
 }
 
-/// Computes everything about a batch from its blocks and the batch before it.
+/// Computes everything about a batch from its blocks and the batch before it, except proofs of blobs. Takes up to a second: not for an async thread.
 ///
 /// # Errors
 /// No blocks, or pubdata that the mode can't carry.
@@ -241,55 +236,55 @@ pub fn seal(
     chain_id: u64,
     mode: PubdataMode,
 ) -> Result<SealedBatch, SealError> {
+    seal_with(previous, blocks, chain_id, mode, None)
+}
+
+/// As [`seal`], with the proofs of `form` that the commit transaction needs beside its blobs.
+///
+/// # Errors
+/// As [`seal`].
+pub fn seal_for_commit(
+    previous: StoredBatchInfo,
+    blocks: &[BatchBlock],
+    chain_id: u64,
+    mode: PubdataMode,
+    form: SidecarForm,
+) -> Result<SealedBatch, SealError> {
+    seal_with(previous, blocks, chain_id, mode, Some(form))
+}
+
+fn seal_with(
+    previous: StoredBatchInfo,
+    blocks: &[BatchBlock],
+    chain_id: u64,
+    mode: PubdataMode,
+    form: Option<SidecarForm>,
+) -> Result<SealedBatch, SealError> {
     let batch_number = previous.batch_number.saturating_add(1);
-    let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else {
-        return Err(SealError::Empty(batch_number));
-    };
-    let priority_hashes: Vec<B256> = blocks.iter().flat_map(BatchBlock::l1_tx_hashes).collect();
-    let mut priority_operations_hash = keccak256([]);
-    for hash in &priority_hashes {
-        priority_operations_hash =
-            keccak256([priority_operations_hash.as_slice(), hash.as_slice()].concat());
+    let last = blocks.last().ok_or(BatchContentsError::Empty { batch: batch_number })?;
+    let mut contents = BatchContents::new(batch_number, chain_id);
+    for block in blocks {
+        let executed = &block.executed;
+        let logs = executed.receipts.iter().flat_map(|receipt| &receipt.l2_to_l1_logs);
+        contents.push_block(
+            executed.number(),
+            executed.block.header().timestamp(),
+            &executed.record.transactions,
+            logs,
+            &executed.output.pubdata,
+        )?;
     }
-    let logs: Vec<_> = blocks
-        .iter()
-        .flat_map(|block| block.executed.receipts.iter())
-        .flat_map(|receipt| receipt.l2_to_l1_logs.iter().copied())
-        .collect();
-    let pubdata: Vec<u8> =
-        blocks.iter().flat_map(|block| block.executed.output.pubdata.iter().copied()).collect();
-    let scheme = mode.scheme();
-    let (da_commitment, operator_da_input) = match mode {
-        PubdataMode::Blobs => {
-            let hashes = blobs::encode_blobs(&pubdata)
-                .and_then(|encoded| blobs::versioned_hashes(&encoded))
-                .map_err(|error| SealError::Da { batch: batch_number, source: error.into() })?;
-            da_commitment_of_blobs(&hashes)
-        }
-        _ => da_commitment(scheme, &pubdata)
-            .map_err(|source| SealError::Da { batch: batch_number, source })?,
-    };
-    let commit = CommitBatchInfo {
-        batch_number,
-        new_state_commitment: last.state_commitment(),
-        number_of_layer1_txs: priority_hashes.len() as u64,
-        priority_operations_hash,
-        dependency_roots_rolling_hash: B256::ZERO,
-        l2_logs_tree_root: log_tree::l2_logs_tree_root(&logs)
-            .map_err(|source| SealError::Logs { batch: batch_number, source })?,
-        da_commitment_scheme: scheme,
-        da_commitment,
-        first_block_timestamp: first.executed.block.header().timestamp(),
-        first_block_number: first.number(),
-        last_block_timestamp: last.executed.block.header().timestamp(),
-        last_block_number: last.number(),
-        chain_id,
-        operator_da_input,
-    };
-    let stored = commit.stored(first.upgrade_tx_hash().unwrap_or_default());
-    let transactions =
-        blocks.iter().map(|block| block.executed.record.transactions.len() as u64).sum();
-    Ok(SealedBatch(Arc::new(SealedBatchInner {
+    let da = publish(mode, contents.pubdata(), form)
+        .map_err(|source| SealError::Da { batch: batch_number, source })?;
+    let commit = contents.commit_info(
+        last.state_commitment(),
+        mode.scheme(),
+        (da.commitment, da.operator_input),
+    )?;
+    let stored = commit.stored(contents.upgrade_tx_hash());
+    let transactions = contents.transactions();
+    let (pubdata, priority_hashes) = contents.into_parts();
+    let inner = SealedBatchInner {
         previous,
         commit,
         stored,
@@ -297,5 +292,29 @@ pub fn seal(
         transactions,
         pubdata,
         sealed_at: std::time::Instant::now(),
-    })))
+    };
+    Ok(SealedBatch { inner: Arc::new(inner), sidecar: da.sidecar })
+}
+
+/// What a batch tells L1 of its pubdata.
+struct Publication {
+    commitment: B256,
+    operator_input: Bytes,
+    sidecar: Option<Arc<BlobTransactionSidecarVariant>>,
+}
+
+/// Commits to the pubdata once; blobs keep their commitments for the transaction that carries them.
+fn publish(
+    mode: PubdataMode,
+    pubdata: &[u8],
+    form: Option<SidecarForm>,
+) -> Result<Publication, DaError> {
+    if mode != PubdataMode::Blobs {
+        let (commitment, operator_input) = da_commitment(mode.scheme(), pubdata)?;
+        return Ok(Publication { commitment, operator_input, sidecar: None });
+    }
+    let blobs = CommittedBlobs::new(pubdata)?;
+    let (commitment, operator_input) = da_commitment_of_blobs(&blobs.versioned_hashes());
+    let sidecar = form.map(|form| blobs.into_sidecar(form)).transpose()?.map(Arc::new);
+    Ok(Publication { commitment, operator_input, sidecar })
 }

@@ -1,16 +1,20 @@
 //! The settlement layer that is Ethereum: one sender per operation, to the chain's validator timelock.
 
-use crate::settlement::{Command, Operation, SettlementError, SettlementLayer};
-use alloy_eips::eip7594::BlobTransactionSidecarVariant;
+use crate::{
+    KnownBatchInfo,
+    settlement::{Command, Operation, SettlementError, SettlementLayer},
+};
 use alloy_primitives::{Address, B256, U256};
 use alloy_rpc_types_eth::BlockId;
 use eyre::WrapErr;
 use std::time::Duration;
 use tracing::{info, warn};
 use zkos_l1::{
-    L1Contracts, L1Provider, L1Sender, L1TxRequest, SendError, batches::stored_batch_hash,
+    L1Contracts, L1Provider, L1Sender, L1TxRequest, SendError,
+    batches::{BatchError, relearn_batch, stored_batch_hash},
     discovery::read_counters,
 };
+use zkos_primitives::blobs::SidecarForm;
 
 /// Pause before a step is tried again that L1 does not allow yet.
 const NOT_YET_PAUSE: Duration = Duration::from_secs(1);
@@ -32,6 +36,10 @@ pub struct L1Settlement {
     pub prove: L1Sender,
     /// Sends executions.
     pub execute: L1Sender,
+    /// Proofs beside blobs as L1 took them at start. The sender of commits converts what it is given, should L1 change its mind.
+    pub sidecar_form: SidecarForm,
+    /// Hashes of the upgrade transactions that batches may contain.
+    pub upgrade_tx_hashes: Vec<B256>,
 }
 
 impl L1Settlement {
@@ -67,6 +75,10 @@ impl SettlementLayer for L1Settlement {
         self.contracts.diamond
     }
 
+    fn sidecar_form(&self) -> SidecarForm {
+        self.sidecar_form
+    }
+
     async fn execute(&self, command: Command) -> Result<Option<B256>, SettlementError> {
         let Command { operation, from, to, calldata, sidecar } = command;
         let label: &'static str = operation.into();
@@ -76,9 +88,7 @@ impl SettlementLayer for L1Settlement {
                 to: self.contracts.validator_timelock,
                 input: calldata.clone(),
                 value: U256::ZERO,
-                sidecar: sidecar
-                    .clone()
-                    .map(|sidecar| BlobTransactionSidecarVariant::Eip4844(*sidecar)),
+                sidecar: sidecar.clone(),
             };
             let sent = match self.sender(operation).send(request).await {
                 Ok(pending) => pending.receipt().await,
@@ -105,6 +115,20 @@ impl SettlementLayer for L1Settlement {
                 continue;
             }
             return Err(SettlementError { operation, from, to, reason });
+        }
+    }
+
+    async fn committed_batch(&self, batch: u64) -> eyre::Result<Option<KnownBatchInfo>> {
+        let (provider, contracts) = (&self.provider, &self.contracts);
+        match relearn_batch(provider, contracts, None, batch, &self.upgrade_tx_hashes).await {
+            Ok(found) => Ok(Some(KnownBatchInfo {
+                stored: found.stored,
+                first_block: found.commit.first_block_number,
+                last_block: found.commit.last_block_number,
+                commit_tx: Some(found.l1_tx),
+            })),
+            Err(BatchError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
         }
     }
 

@@ -17,6 +17,7 @@
 #![cfg_attr(not(test), warn(unused_crate_dependencies))]
 
 mod batch;
+mod inputs;
 mod l1_layer;
 mod metrics;
 mod priority_tree;
@@ -30,7 +31,12 @@ mod tree_stage;
 #[cfg(test)]
 mod tests;
 
-pub use batch::{BatchBlock, BatchLimits, BatchTotals, SealError, SealReason, SealedBatch, seal};
+pub use batch::{
+    BatchBlock, BatchLimits, BatchTotals, SealError, SealReason, SealedBatch, seal, seal_for_commit,
+};
+pub use inputs::{
+    BatchIndex, BatchInputError, BatchInputResponse, BatchInputs, BatcherApiServer, KnownBatchInfo,
+};
 pub use l1_layer::L1Settlement;
 pub use priority_tree::{PriorityRangeProof, PriorityTree, UnknownPriorityTransactions};
 pub use recovery::{Recovered, priority_tree, recover};
@@ -38,6 +44,7 @@ pub use sealer::KnownBatch;
 pub use settlement::{Command, Operation, SettlementError, SettlementLayer};
 pub use tree_stage::SharedTree;
 
+use alloy_primitives::BlockNumber;
 use eyre::WrapErr;
 use sealer::{Sealer, SealerConfig};
 use std::{future::Future, sync::Arc};
@@ -65,6 +72,8 @@ pub struct BatcherInput<L> {
     pub mode: PubdataMode,
     /// Persistence of the state tree.
     pub tree_store: Box<dyn TreeStore>,
+    /// Serves inputs of batches once the extension runs.
+    pub inputs: BatchInputs,
 }
 
 /// The extension: initialises, then returns the future that runs as long as the node.
@@ -78,7 +87,7 @@ pub async fn batcher<N: FullNodeComponents, L: SettlementLayer>(
 where
     N::Provider: Unpin,
 {
-    let BatcherInput { layer, recovered, mode, tree_store } = input;
+    let BatcherInput { layer, recovered, mode, tree_store, inputs } = input;
     let provider = ctx.provider().clone();
     let durable = provider.durable_block_number();
     let last_committed_block =
@@ -121,6 +130,7 @@ where
     let sealer_config = SealerConfig {
         chain_id: ctx.chain_spec().chain_id(),
         mode,
+        sidecar_form: layer.sidecar_form(),
         limits: BatchLimits {
             blocks: config.batcher.blocks_per_batch_limit,
             transactions: config.batcher.tx_per_batch_limit,
@@ -131,9 +141,12 @@ where
     let committed = recovered.last_committed();
     let proved = recovered.last_proved;
     let sealer =
-        Sealer::new(sealer_config, executed.stored, executed.last_block, recovered.committed);
+        Sealer::new(sealer_config, executed.stored, executed.last_block, recovered.committed)
+            .with_index(inputs.index().clone());
     let ExExContext { notifications, events, .. } = ctx;
     let tree: SharedTree = Arc::new(parking_lot::RwLock::new(tree));
+    inputs.provide(provider.clone(), tree.clone(), mode, layer.clone());
+    let history = config.batcher.input_history_blocks;
 
     Ok(async move {
         let (block_tx, block_rx) = mpsc::channel(BLOCK_QUEUE);
@@ -142,9 +155,9 @@ where
         let (committed_tx, committed_rx) = mpsc::channel(STAGE_QUEUE);
         let (snark_tx, snark_rx) = mpsc::channel(STAGE_QUEUE);
         let (proved_tx, proved_rx) = mpsc::channel(STAGE_QUEUE);
-        let (keep_tx, keep_rx) = watch::channel(executed.last_block);
-        let settled = move |block| {
-            keep_tx.send_replace(block);
+        let (keep_tx, keep_rx) = watch::channel(executed.last_block.saturating_sub(history));
+        let settled = move |block: BlockNumber| {
+            keep_tx.send_replace(block.saturating_sub(history));
             // The hash was known when the block was batched; a canonical block does not vanish.
             if let Ok(Some(hash)) = provider.block_hash(block) {
                 events.send(zkos_exex::ExExEvent::FinishedHeight((block, hash).into()));
@@ -169,7 +182,6 @@ where
             ),
             settle::commit(
                 layer,
-                mode,
                 committed,
                 config.l1_sender.command_limit,
                 fri_rx,

@@ -1,11 +1,12 @@
 //! Second stage: groups blocks into batches.
 
 use crate::{
-    batch::{BatchBlock, BatchLimits, BatchTotals, SealReason, SealedBatch, seal},
+    BatchIndex, KnownBatchInfo,
+    batch::{BatchBlock, BatchLimits, BatchTotals, SealReason, SealedBatch, seal, seal_for_commit},
     metrics::BatcherMetrics,
 };
 use alloy_primitives::BlockNumber;
-use eyre::{bail, eyre};
+use eyre::{WrapErr, bail, eyre};
 use std::{
     collections::VecDeque,
     time::{Duration, Instant},
@@ -13,7 +14,7 @@ use std::{
 use tokio::{sync::mpsc, time::sleep_until};
 use tracing::{debug, info};
 use zkos_node_core::StageHandle;
-use zkos_primitives::{PubdataMode, StoredBatchInfo};
+use zkos_primitives::{PubdataMode, StoredBatchInfo, blobs::SidecarForm};
 
 /// A batch that L1 knew when the node started. Its blocks must give it again.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +30,8 @@ pub struct KnownBatch {
 pub(crate) struct SealerConfig {
     pub(crate) chain_id: u64,
     pub(crate) mode: PubdataMode,
+    /// Proofs that the settlement layer wants beside blobs.
+    pub(crate) sidecar_form: SidecarForm,
     pub(crate) limits: BatchLimits,
     pub(crate) timeout: Duration,
 }
@@ -41,6 +44,8 @@ pub(crate) struct Sealer {
     last_block: BlockNumber,
     /// Batches that must come out as they are on L1.
     known: VecDeque<KnownBatch>,
+    /// Where sealed batches are announced.
+    index: BatchIndex,
     open: Vec<BatchBlock>,
     totals: BatchTotals,
     opened_at: Option<Instant>,
@@ -60,11 +65,18 @@ impl Sealer {
             previous,
             last_block,
             known: known.into_iter().collect(),
+            index: BatchIndex::default(),
             open: Vec::new(),
             totals: BatchTotals::default(),
             opened_at: None,
             metrics: BatcherMetrics::default(),
         }
+    }
+
+    /// Announces sealed batches here.
+    pub(crate) fn with_index(mut self, index: BatchIndex) -> Self {
+        self.index = index;
+        self
     }
 
     /// Runs until the tree stage ends.
@@ -80,11 +92,11 @@ impl Sealer {
             let deadline = self.deadline();
             let sealed = tokio::select! {
                 block = blocks.recv() => match block {
-                    Some(block) => self.push(block)?,
+                    Some(block) => self.push(block).await?,
                     None => return Ok(()),
                 },
                 () = sleep_until(deadline.unwrap_or_else(Instant::now).into()), if deadline.is_some() => {
-                    vec![self.seal(SealReason::Timeout)?]
+                    vec![self.seal(SealReason::Timeout).await?]
                 }
             };
             stage.set_queue(self.open.len() as u64);
@@ -111,7 +123,7 @@ impl Sealer {
     }
 
     /// Adds a block; returns the batches that this closes.
-    fn push(&mut self, block: BatchBlock) -> eyre::Result<Vec<SealedBatch>> {
+    async fn push(&mut self, block: BatchBlock) -> eyre::Result<Vec<SealedBatch>> {
         let number = block.executed.number();
         let expected = self.open.last().map_or(self.last_block, |open| open.executed.number()) + 1;
         if number < expected && self.open.is_empty() {
@@ -126,7 +138,7 @@ impl Sealer {
             if number < known.last_block {
                 return Ok(Vec::new());
             }
-            let batch = self.seal(SealReason::Committed)?;
+            let batch = self.seal(SealReason::Committed).await?;
             if batch.stored() != &known.stored {
                 bail!(
                     "batch {} on L1 contradicts our blocks {:?}: L1 has {:?}, the blocks give {:?}",
@@ -140,14 +152,16 @@ impl Sealer {
             return Ok(vec![batch]);
         }
         let mut sealed = Vec::new();
-        if !self.open.is_empty() {
-            let reason = if block.starts_batch() {
+        if let Some(last) = self.open.last() {
+            // Batches of different protocol versions are proved by different programs.
+            let version = |block: &BatchBlock| block.executed.record.protocol_version;
+            let reason = if block.starts_batch() || version(last) != version(&block) {
                 Some(SealReason::Upgrade)
             } else {
                 self.config.limits.exceeded(&self.totals.with(&block.executed))
             };
             if let Some(reason) = reason {
-                sealed.push(self.seal(reason)?);
+                sealed.push(self.seal(reason).await?);
             }
         }
         self.add(block);
@@ -160,13 +174,25 @@ impl Sealer {
         self.open.push(block);
     }
 
-    fn seal(&mut self, reason: SealReason) -> eyre::Result<SealedBatch> {
+    async fn seal(&mut self, reason: SealReason) -> eyre::Result<SealedBatch> {
         let blocks = std::mem::take(&mut self.open);
         let totals = std::mem::take(&mut self.totals);
         self.opened_at = None;
-        let batch = seal(self.previous, &blocks, self.config.chain_id, self.config.mode)?;
+        let previous = self.previous;
+        let SealerConfig { chain_id, mode, sidecar_form, .. } = self.config;
+        // Thousands of hashes, and elliptic curves if there are blobs.
+        let batch = tokio::task::spawn_blocking(move || match reason {
+            // Nobody will send its blobs again.
+            SealReason::Committed => seal(previous, &blocks, chain_id, mode),
+            _ => seal_for_commit(previous, &blocks, chain_id, mode, sidecar_form),
+        })
+        .await
+        .wrap_err("sealing a batch panicked")??;
         self.previous = *batch.stored();
         self.last_block = batch.blocks().1;
+        let (first_block, last_block) = batch.blocks();
+        let stored = *batch.stored();
+        self.index.insert(KnownBatchInfo { stored, first_block, last_block, commit_tx: None });
         self.metrics.sealed_batches_total.increment(1);
         self.metrics.sealed_batch.set(batch.number() as f64);
         self.metrics.blocks_per_batch.record(totals.blocks as f64);

@@ -15,12 +15,11 @@ use zkos_l1::contracts::{
     PriorityOpsBatchInfo, commit_calldata, execute_calldata, fake_proof, prove_calldata,
 };
 use zkos_node_core::StageHandle;
-use zkos_primitives::{PubdataMode, StoredBatchInfo, blobs};
+use zkos_primitives::StoredBatchInfo;
 
 /// Commits every batch above `committed` and compares what L1 then keeps with what we computed. Up to `in_flight` commits wait for L1 at once; batches leave in order.
 pub(crate) async fn commit<L: SettlementLayer>(
     layer: &L,
-    mode: PubdataMode,
     committed: u64,
     in_flight: usize,
     batches: mpsc::Receiver<SealedBatch>,
@@ -40,9 +39,9 @@ pub(crate) async fn commit<L: SettlementLayer>(
                 if batch.number() > committed {
                     stage_ref
                         .waiting(format!("L1 to include the commit of batch {}", batch.number()));
-                    commit_one(layer, mode, &batch).await?;
+                    commit_one(layer, &batch).await?;
                 }
-                eyre::Ok(batch)
+                eyre::Ok(batch.without_sidecar())
             })
             .buffered(in_flight.max(1)),
     );
@@ -57,22 +56,16 @@ pub(crate) async fn commit<L: SettlementLayer>(
     Ok(())
 }
 
-async fn commit_one<L: SettlementLayer>(
-    layer: &L,
-    mode: PubdataMode,
-    batch: &SealedBatch,
-) -> eyre::Result<()> {
+async fn commit_one<L: SettlementLayer>(layer: &L, batch: &SealedBatch) -> eyre::Result<()> {
     let number = batch.number();
-    let sidecar = match mode {
-        PubdataMode::Blobs => {
-            let encoded = blobs::encode_blobs(batch.pubdata())?;
-            Some(Box::new(blobs::sidecar_eip4844(encoded)?))
-        }
-        _ => None,
-    };
     let calldata = commit_calldata(layer.diamond(), batch.previous(), batch.commit());
-    let command =
-        Command { operation: Operation::Commit, from: number, to: number, calldata, sidecar };
+    let command = Command {
+        operation: Operation::Commit,
+        from: number,
+        to: number,
+        calldata,
+        sidecar: batch.sidecar().cloned(),
+    };
     let tx = layer.execute(command).await?;
     let on_l1 = layer.stored_batch_hash(number).await?;
     let ours = batch.stored().hash();

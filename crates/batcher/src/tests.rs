@@ -1,8 +1,8 @@
 //! The pipeline behind the state tree, against a settlement layer that checks what the contracts check.
 
 use crate::{
-    BatchBlock, BatchLimits, Command, KnownBatch, Operation, PriorityTree, SealedBatch,
-    SettlementError, SettlementLayer,
+    BatchBlock, BatchLimits, Command, KnownBatch, KnownBatchInfo, Operation, PriorityTree,
+    SealedBatch, SettlementError, SettlementLayer,
     provers::{fake_fri, fake_snark},
     seal,
     sealer::{Sealer, SealerConfig},
@@ -21,7 +21,7 @@ use zkos_l1::contracts::{
 use zkos_node_core::{StageRegistry, args::ProverArgs};
 use zkos_primitives::{
     Genesis, PubdataMode, RecoveredTx, StoredBatchInfo, TxL1Priority, TxUpgrade, ZkChainSpec,
-    ZkTxEnvelope, genesis::genesis_batch,
+    ZkTxEnvelope, blobs::SidecarForm, genesis::genesis_batch,
 };
 use zkos_storage_api::test_utils::{ChainBuilder, TestBlock, test_transfer};
 use zkos_tree::TreeOutput;
@@ -68,6 +68,7 @@ fn config(limits: BatchLimits) -> SealerConfig {
     SealerConfig {
         chain_id: 270,
         mode: PubdataMode::Calldata,
+        sidecar_form: SidecarForm::Eip7594,
         limits,
         timeout: Duration::from_millis(50),
     }
@@ -198,6 +199,10 @@ impl SettlementLayer for StrictLayer {
         DIAMOND
     }
 
+    fn sidecar_form(&self) -> SidecarForm {
+        SidecarForm::Eip7594
+    }
+
     async fn execute(&self, command: Command) -> Result<Option<B256>, SettlementError> {
         let mut stored = self.stored.lock();
         match command.operation {
@@ -239,6 +244,10 @@ impl SettlementLayer for StrictLayer {
         Ok(Some(keccak256(&command.calldata)))
     }
 
+    async fn committed_batch(&self, _: u64) -> eyre::Result<Option<KnownBatchInfo>> {
+        Ok(None)
+    }
+
     async fn stored_batch_hash(&self, batch: u64) -> eyre::Result<B256> {
         if self.lies.load(Ordering::SeqCst) {
             return Ok(B256::repeat_byte(0xee));
@@ -271,12 +280,11 @@ async fn settle_all(layer: &StrictLayer, blocks: Vec<BatchBlock>, last: u64) -> 
     let (proved_tx, proved_rx) = mpsc::channel(2);
     let (settled_tx, mut settled_rx) = mpsc::unbounded_channel();
     let sealer = Sealer::new(config(LIMITS), genesis(), 0, []);
-    let mode = PubdataMode::Calldata;
     let run = async {
         tokio::try_join!(
             sealer.run(block_rx, sealed_tx, stages.register("sealer")),
             fake_fri(quick_provers(), 0, sealed_rx, fri_tx, stages.register("fri")),
-            settle::commit(layer, mode, 0, 4, fri_rx, committed_tx, stages.register("commit")),
+            settle::commit(layer, 0, 4, fri_rx, committed_tx, stages.register("commit")),
             fake_snark(quick_provers(), 0, committed_rx, snark_tx, stages.register("snark")),
             settle::prove(layer, 0, snark_rx, proved_tx, stages.register("prove")),
             settle::execute(
@@ -332,4 +340,67 @@ async fn a_commit_that_l1_keeps_differently_stops_the_pipeline() {
     layer.lies.store(true, Ordering::SeqCst);
     let error = settle_all(&layer, blocks(3), 3).await.unwrap_err().to_string();
     assert!(error.contains("contradicts ours: L1 keeps 0xeeee"), "{error}");
+}
+
+#[tokio::test]
+async fn blobs_are_made_once_and_carried_by_the_commit() {
+    let all = blocks(2);
+    let blob_config = SealerConfig { mode: PubdataMode::Blobs, ..config(LIMITS) };
+    let sealer = Sealer::new(blob_config, genesis(), 0, []);
+    let batch = sealed(sealer, all.clone(), true).await.unwrap().remove(0);
+    let sidecar = batch.sidecar().expect("a batch to be committed has its blobs");
+    assert_eq!(SidecarForm::of(sidecar), SidecarForm::Eip7594);
+    assert_eq!(zkos_primitives::blobs::decode_blobs(sidecar.blobs()).unwrap(), batch.pubdata());
+    let hashes: Vec<B256> = sidecar.versioned_hashes().collect();
+    assert_eq!(batch.commit().da_commitment, keccak256(hashes.concat()));
+
+    // A batch that L1 has already is only compared.
+    let known = KnownBatch { stored: *batch.stored(), last_block: 2 };
+    let sealer = Sealer::new(blob_config, genesis(), 0, [known]);
+    let again = sealed(sealer, all, true).await.unwrap().remove(0);
+    assert_eq!((again.stored(), again.sidecar()), (batch.stored(), None));
+
+    let layer = BlobLayer::default();
+    let (in_tx, in_rx) = mpsc::channel(1);
+    let (out_tx, mut out_rx) = mpsc::channel(1);
+    in_tx.send(batch.clone()).await.unwrap();
+    drop(in_tx);
+    let stage = StageRegistry::default().register("commit");
+    settle::commit(&layer, 0, 1, in_rx, out_tx, stage).await.unwrap();
+    let committed = out_rx.recv().await.unwrap();
+    assert_eq!((committed.number(), committed.sidecar()), (1, None));
+    let sent = layer.sent.lock().take().expect("a commit");
+    assert_eq!(sent.sidecar.as_ref(), batch.sidecar());
+}
+
+/// Takes one commit and believes it.
+#[derive(Debug, Default)]
+struct BlobLayer {
+    sent: Mutex<Option<Command>>,
+    stored: Mutex<B256>,
+}
+
+impl SettlementLayer for BlobLayer {
+    fn diamond(&self) -> Address {
+        DIAMOND
+    }
+
+    fn sidecar_form(&self) -> SidecarForm {
+        SidecarForm::Eip7594
+    }
+
+    async fn execute(&self, command: Command) -> Result<Option<B256>, SettlementError> {
+        let (_, commit) = decode_commit_calldata(&command.calldata, DIAMOND).unwrap();
+        *self.stored.lock() = commit.stored(B256::ZERO).hash();
+        *self.sent.lock() = Some(command);
+        Ok(None)
+    }
+
+    async fn committed_batch(&self, _: u64) -> eyre::Result<Option<KnownBatchInfo>> {
+        Ok(None)
+    }
+
+    async fn stored_batch_hash(&self, _: u64) -> eyre::Result<B256> {
+        Ok(*self.stored.lock())
+    }
 }

@@ -5,10 +5,11 @@ use alloy_primitives::{B256, BlockNumber};
 use eyre::{WrapErr, eyre};
 use std::{sync::Arc, time::Instant};
 use tokio::sync::{mpsc, watch};
+use tracing::warn;
 use zkos_exex::{BackfillProvider, ExExNotification, ExExNotifications};
 use zkos_node_core::StageHandle;
 use zkos_storage_api::{Chain, ExecutedBlock};
-use zkos_tree::{MerkleTree, TreeOutput, TreeStore};
+use zkos_tree::{MerkleTree, Opened, TreeOptions, TreeOutput, TreeStore};
 
 /// The tree, shared with whoever proves from it.
 pub type SharedTree = Arc<parking_lot::RwLock<MerkleTree<Box<dyn TreeStore>>>>;
@@ -19,7 +20,12 @@ pub(crate) fn open_tree(
     genesis: &[(B256, B256)],
     head: BlockNumber,
 ) -> eyre::Result<MerkleTree<Box<dyn TreeStore>>> {
-    let mut tree = MerkleTree::open(store).wrap_err("can't open the state tree")?;
+    let Opened { mut tree, rebuild } = MerkleTree::open_or_reset(store, TreeOptions::default())
+        .wrap_err("can't open the state tree")?;
+    if let Some(rebuild) = rebuild {
+        metrics::counter!("batcher_tree_rebuilds_total").increment(1);
+        warn!(target: "batcher", damage = %rebuild.damage, "state tree is damaged and is built again from the blocks");
+    }
     tree.extend(0, genesis).wrap_err("state tree does not begin with this chain's genesis")?;
     if let Some(latest) = tree.latest_version()
         && latest > head

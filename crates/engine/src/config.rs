@@ -29,7 +29,7 @@ pub struct EngineConfig {
     pub min_blocks_to_replay: u64,
     /// Where blocks that failed are dumped.
     pub block_dump_path: PathBuf,
-    /// Protocol version of produced blocks; without it the version of the head, raised by upgrade transactions.
+    /// Lowest protocol version of produced blocks; the head's is kept if it is later. Upgrade transactions raise it.
     pub protocol_version: Option<ProtocolVersion>,
     /// Executed blocks that may wait to become canonical.
     pub max_in_flight: usize,

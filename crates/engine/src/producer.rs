@@ -155,12 +155,15 @@ where
         })
     }
 
+    /// Protocol version without regard to upgrades that wait: that of the head, or what was configured if that is later.
+    fn current_version(&self) -> ProtocolVersion {
+        let head = self.head.protocol_version;
+        self.config.protocol_version.map_or(head, |configured| configured.max(head))
+    }
+
     /// Protocol version of the next block.
     fn protocol_version(&self) -> ProtocolVersion {
-        if let Some(version) = self.config.protocol_version {
-            return version;
-        }
-        let current = self.head.protocol_version;
+        let current = self.current_version();
         match self.l1.peek_upgrade().map(|upgrade| upgrade.tx.nonce()) {
             Some(minor) if minor > u64::from(current.minor) => {
                 ProtocolVersion::new(minor.try_into().unwrap_or(u32::MAX), 0)
@@ -461,10 +464,7 @@ where
 
     /// Version that goes into the record. An upgrade was taken out of the queue by now, so it is looked up in the block.
     fn version_of(&self, transactions: &[ZkTxEnvelope]) -> ProtocolVersion {
-        let current = self.config.protocol_version.unwrap_or(self.head.protocol_version);
-        if self.config.protocol_version.is_some() {
-            return current;
-        }
+        let current = self.current_version();
         match transactions.first().and_then(|tx| tx.as_upgrade()) {
             Some(upgrade) if upgrade.nonce() > u64::from(current.minor) => {
                 ProtocolVersion::new(upgrade.nonce().try_into().unwrap_or(u32::MAX), 0)

@@ -36,6 +36,14 @@ pub struct BatcherArgs {
         default_value_t = 64
     )]
     pub max_unsettled_batches: usize,
+    /// Settled blocks of which the state tree still knows how it was, so that their batches can be verified by others
+    #[arg(
+        id = "batcher.input-history-blocks",
+        long = "batcher.input-history-blocks",
+        value_name = "N",
+        default_value_t = 4096
+    )]
+    pub input_history_blocks: u64,
 }
 
 impl Default for BatcherArgs {
@@ -46,6 +54,7 @@ impl Default for BatcherArgs {
             blocks_per_batch_limit: 100,
             tx_per_batch_limit: 10_000,
             max_unsettled_batches: 64,
+            input_history_blocks: 4096,
         }
     }
 }

@@ -1,8 +1,41 @@
 use super::{SecretKey, SensitiveUrl, parse_duration};
 use alloy_primitives::Address;
-use clap::Args;
-use std::time::Duration;
-use zkos_primitives::PubdataMode;
+use clap::{Args, ValueEnum};
+use std::{fmt, time::Duration};
+use zkos_primitives::{PubdataMode, blobs::SidecarForm};
+
+/// Which form of KZG proofs goes beside blobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum BlobSidecarChoice {
+    /// What L1 takes, found out at start and corrected by its refusals.
+    #[default]
+    Auto,
+    /// One proof per blob: networks before the Osaka fork.
+    Eip4844,
+    /// Cell proofs: networks since the Osaka fork.
+    Eip7594,
+}
+
+impl BlobSidecarChoice {
+    /// The forced form, if any.
+    pub const fn form(self) -> Option<SidecarForm> {
+        match self {
+            Self::Auto => None,
+            Self::Eip4844 => Some(SidecarForm::Eip4844),
+            Self::Eip7594 => Some(SidecarForm::Eip7594),
+        }
+    }
+}
+
+impl fmt::Display for BlobSidecarChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Eip4844 => "eip4844",
+            Self::Eip7594 => "eip7594",
+        })
+    }
+}
 
 /// Connection to L1 and what is watched there.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
@@ -41,6 +74,9 @@ pub struct L1Args {
     /// How long an unreachable L1 is retried at start
     #[arg(id = "l1.startup-timeout", long = "l1.startup-timeout", value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
     pub startup_timeout: Duration,
+    /// Proofs sent beside blobs: `eip4844` (networks before the Osaka fork), `eip7594` (since then), or `auto` to find out and to follow what L1 says
+    #[arg(id = "l1.blob-sidecar", long = "l1.blob-sidecar", value_name = "FORM", default_value_t = BlobSidecarChoice::Auto, ignore_case = true)]
+    pub blob_sidecar: BlobSidecarChoice,
 }
 
 impl Default for L1Args {
@@ -52,6 +88,7 @@ impl Default for L1Args {
             max_blocks_to_process: 1000,
             confirmations: 0,
             startup_timeout: Duration::from_secs(30),
+            blob_sidecar: BlobSidecarChoice::Auto,
         }
     }
 }

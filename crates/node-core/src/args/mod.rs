@@ -6,23 +6,26 @@ mod dev;
 mod l1;
 mod log;
 mod metrics;
+mod prune;
 mod rpc;
+mod sensitive_url;
 mod sequencer;
 mod txpool;
 
 pub use batcher::{BatcherArgs, ProverArgs};
-pub use chain::{ChainArgs, DatadirArgs};
+pub use chain::{ChainArgs, DatadirArgs, GenesisFileError};
 pub use dev::DevArgs;
-pub use l1::{L1Args, L1SenderArgs};
+pub use l1::{BlobSidecarChoice, L1Args, L1SenderArgs};
 pub use log::{LogArgs, LogFormat};
 pub use metrics::{MetricsArgs, StatusArgs};
+pub use prune::PruneArgs;
 pub use rpc::{RpcModuleSelection, RpcServerArgs};
+pub use sensitive_url::SensitiveUrl;
 pub use sequencer::SequencerArgs;
 pub use txpool::TxPoolArgs;
 
 use alloy_primitives::B256;
 use std::{fmt, str::FromStr, time::Duration};
-use url::Url;
 
 /// Parses `250ms`, `5s`, `10 minutes`, or plain seconds.
 pub(crate) fn parse_duration(s: &str) -> Result<Duration, String> {
@@ -69,69 +72,16 @@ impl FromStr for SecretKey {
     }
 }
 
-/// A URL whose user, password, path and query are not printed (they often hold an API key).
-#[derive(Clone, PartialEq, Eq)]
-pub struct SensitiveUrl(Url);
-
-impl SensitiveUrl {
-    /// The full URL.
-    pub const fn expose(&self) -> &Url {
-        &self.0
-    }
-}
-
-impl fmt::Display for SensitiveUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", self.0.scheme(), self.0.host_str().unwrap_or_default())?;
-        if let Some(port) = self.0.port() {
-            write!(f, ":{port}")?;
-        }
-        if self.0.path().len() > 1 || self.0.query().is_some() {
-            f.write_str("/<redacted>")?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Debug for SensitiveUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl FromStr for SensitiveUrl {
-    type Err = String;
-
-    fn from_str(s: &str) -> Result<Self, Self::Err> {
-        let url = Url::parse(s).map_err(|error| error.to_string())?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(format!("scheme `{}` is not supported, use http or https", url.scheme()));
-        }
-        Ok(Self(url))
-    }
-}
-
-impl From<Url> for SensitiveUrl {
-    fn from(url: Url) -> Self {
-        Self(url)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn keys_and_urls_are_redacted() {
+    fn keys_are_redacted() {
         let key: SecretKey = format!("0x{}", "11".repeat(32)).parse().unwrap();
         assert_eq!(format!("{key} {key:?}"), "<redacted> <redacted>");
         let error = "0x1234deadbeef".parse::<SecretKey>().unwrap_err();
         assert!(!error.contains("1234"), "{error}");
-        let url: SensitiveUrl = "https://user:pw@host:99/v2/KEY?x=1".parse().unwrap();
-        assert_eq!(url.to_string(), "https://host:99/<redacted>");
-        let url: SensitiveUrl = "http://localhost:8545".parse().unwrap();
-        assert_eq!(url.to_string(), "http://localhost:8545");
-        assert!("ftp://x".parse::<SensitiveUrl>().is_err());
     }
 
     #[test]

@@ -67,6 +67,9 @@ pub struct RpcServerArgs {
     /// Namespaces to serve, comma separated, or `all`
     #[arg(id = "http.api", long = "http.api", value_name = "LIST", default_value = "all")]
     pub http_api: RpcModuleSelection,
+    /// Namespaces to serve over WebSocket, comma separated, or `all`; those of `--http.api` when not given
+    #[arg(id = "ws.api", long = "ws.api", value_name = "LIST")]
+    pub ws_api: Option<RpcModuleSelection>,
     /// Allowed CORS origins, comma separated, or `*`
     #[arg(
         id = "http.corsdomain",
@@ -153,6 +156,30 @@ pub struct RpcServerArgs {
         default_value_t = 16
     )]
     pub max_concurrent_calls: usize,
+    /// Traces that may execute at once
+    #[arg(
+        id = "rpc.max-concurrent-traces",
+        long = "rpc.max-concurrent-traces",
+        value_name = "N",
+        default_value_t = 2
+    )]
+    pub max_concurrent_traces: usize,
+    /// Blocks that one `trace_filter` may span
+    #[arg(
+        id = "rpc.max-trace-filter-blocks",
+        long = "rpc.max-trace-filter-blocks",
+        value_name = "N",
+        default_value_t = 100
+    )]
+    pub max_trace_filter_blocks: u64,
+    /// Blocks that one `eth_simulateV1` may make
+    #[arg(
+        id = "rpc.max-simulate-blocks",
+        long = "rpc.max-simulate-blocks",
+        value_name = "N",
+        default_value_t = 256
+    )]
+    pub max_simulate_blocks: u64,
 }
 
 impl RpcServerArgs {
@@ -168,6 +195,7 @@ impl Default for RpcServerArgs {
             http_addr: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             http_port: 3050,
             http_api: RpcModuleSelection::All,
+            ws_api: None,
             http_corsdomain: "*".to_owned(),
             max_connections: 1000,
             max_request_size: 15,
@@ -180,6 +208,9 @@ impl Default for RpcServerArgs {
             send_raw_transaction_sync_timeout: Duration::from_secs(2),
             estimate_gas_pubdata_price_factor: 1.5,
             max_concurrent_calls: 16,
+            max_concurrent_traces: 2,
+            max_trace_filter_blocks: 100,
+            max_simulate_blocks: 256,
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     DataDir,
     args::{
         BatcherArgs, ChainArgs, DatadirArgs, DevArgs, L1Args, L1SenderArgs, LogArgs, MetricsArgs,
-        ProverArgs, RpcServerArgs, SequencerArgs, StatusArgs, TxPoolArgs,
+        ProverArgs, PruneArgs, RpcServerArgs, SequencerArgs, StatusArgs, TxPoolArgs,
     },
 };
 use clap::Args;
@@ -50,6 +50,9 @@ pub struct NodeConfig {
     /// Provers.
     #[command(flatten)]
     pub prover: ProverArgs,
+    /// Pruning.
+    #[command(flatten)]
+    pub prune: PruneArgs,
     /// Prometheus endpoint.
     #[command(flatten)]
     pub metrics: MetricsArgs,

@@ -15,7 +15,6 @@ use crate::{
     DefaultNodeLauncher, FullNode, LaunchNode, Node, NodeAdapter, NodeComponentsBuilder,
     NodeHandle, NodeTypesWithStorage, RethRpcAddOns, RpcHandle,
 };
-use eyre::WrapErr;
 use std::{future::Future, sync::Arc};
 use tokio::sync::mpsc;
 use zkos_engine::ImportRequest;
@@ -23,7 +22,7 @@ use zkos_exex::{ExExContext, LaunchExEx};
 use zkos_node_core::{
     FullNodeComponents, FullNodeTypes, NodeAddOns, NodeConfig, NodeTypes, TaskExecutor,
 };
-use zkos_primitives::{Genesis, ProtocolVersion, ZkChainSpec};
+use zkos_primitives::{ProtocolVersion, ZkChainSpec};
 use zkos_rpc::RpcContext;
 use zkos_storage::StorageOptions;
 
@@ -43,15 +42,7 @@ impl Base {
         if let Some(spec) = &self.chain_spec {
             return Ok(spec.clone());
         }
-        let Some(path) = &self.config.chain.genesis else {
-            eyre::bail!("no genesis; name a file with --chain.genesis")
-        };
-        let json = std::fs::read_to_string(path)
-            .wrap_err_with(|| format!("can't read genesis file {}", path.display()))?;
-        let spec = Genesis::from_json(&json)
-            .and_then(|genesis| ZkChainSpec::new(self.config.chain.chain_id, genesis))
-            .wrap_err_with(|| format!("genesis file {}", path.display()))?;
-        Ok(Arc::new(spec))
+        Ok(self.config.chain.load_spec(None)?)
     }
 }
 
