@@ -53,7 +53,7 @@ pub struct Process {
 }
 
 impl Process {
-    fn spawn(mut command: Command) -> Self {
+    pub fn spawn(mut command: Command) -> Self {
         let log = tempfile::tempfile().unwrap();
         command
             .stdin(Stdio::null())

@@ -4,7 +4,7 @@ use crate::harness::{L1, Node, free_port, repository, zkos};
 use std::process::Command;
 
 /// Runs a command that must fail, and gives what it said.
-fn failing(mut command: Command) -> String {
+pub fn failing(mut command: Command) -> String {
     let output = command.output().unwrap();
     let text = format!(
         "{}{}",
@@ -15,7 +15,7 @@ fn failing(mut command: Command) -> String {
     text
 }
 
-fn assert_says(text: &str, parts: &[&str]) {
+pub fn assert_says(text: &str, parts: &[&str]) {
     let lower = text.to_lowercase();
     for part in parts {
         assert!(lower.contains(&part.to_lowercase()), "`{part}` is missing in:\n{text}");

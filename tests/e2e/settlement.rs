@@ -111,7 +111,7 @@ async fn contracts_deploy_answer_and_log() {
     assert_eq!(logs[0].topics().len(), 1);
     node.wait_finalized(block).await;
     // The code is served by its hash's preimage; the account knows the right hash.
-    assert_eq!(keccak256(&provider.get_code_at(contract).await.unwrap()), keccak256(&runtime));
+    assert_eq!(keccak256(provider.get_code_at(contract).await.unwrap()), keccak256(&runtime));
 }
 
 /// Init code that deploys `runtime`.
