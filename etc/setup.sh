@@ -3,19 +3,27 @@
 #   * Debian packages for the C and C++ parts of the build (RocksDB and its bindings),
 #   * the pinned npm tools under etc/l1 (anvil, cast, forge, solc, contract interfaces),
 #     reachable as etc/l1/bin/{anvil,cast,forge},
-#   * RocksDB as a static library, compiled once per machine: cargo would compile its C++ again, for
-#     20 minutes and more, for each checkout, profile and selection of packages.
+#   * the pinned client libraries under tests/clients (npm, and a Python environment of their own),
+#   * RocksDB as a static library, compiled once per machine: cargo would compile its C++ again, for half
+#     an hour, for each checkout, profile and selection of packages.
+# `etc/setup.sh build` leaves out the client libraries, which only tests need.
 # Safe to run any number of times: when everything is there it changes nothing and prints nothing.
 set -euo pipefail
 
-L1_DIR="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/l1"
-STAMP="$L1_DIR/node_modules/.zkos-setup"
+WHAT="${1:-all}"
+ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+L1_DIR="$ROOT/etc/l1"
+CLIENTS_DIR="$ROOT/tests/clients"
+# Name of the file that says for what an installation was made.
+STAMP=.zkos-setup
 TOOLS=(anvil cast forge)
 
 die() {
     echo "setup: $*" >&2
     exit 1
 }
+
+case "$WHAT" in all | build) ;; *) die "what is '$WHAT'? nothing, or 'build'" ;; esac
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
@@ -31,6 +39,8 @@ missing_packages() {
     has cmake || echo cmake
     has pkg-config || echo pkg-config
     { has c++ && has make; } || echo build-essential
+    # Debian keeps the second half of venv in a package of its own.
+    [ "$WHAT" = build ] || python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || echo python3-venv
 }
 
 install_packages() {
@@ -77,54 +87,71 @@ link_tools() {
     done
 }
 
-install_tools() {
-    local want
-    want="$(cat "$L1_DIR/package-lock.json" "$L1_DIR/package.json" | sha256sum | cut -d' ' -f1)"
-    if [ "$(cat "$STAMP" 2>/dev/null || true)" != "$want" ]; then
-        has node && has npm || die "Node.js 18 or newer with npm is needed (Debian: apt-get install nodejs npm)"
-        [ "$(node -p 'Number(process.versions.node.split(".")[0]) >= 18')" = true ] || die "Node.js $(node --version) is too old: 18 or newer is needed"
-        echo "setup: installing pinned npm tools in etc/l1"
-        local log
-        log="$(mktemp)"
-        if ! (cd "$L1_DIR" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error) >"$log" 2>&1; then
-            cat "$log" >&2
-            rm -f "$log"
-            die "npm ci failed in $L1_DIR"
-        fi
+# Runs a command without a word, unless it fails.
+quietly() {
+    local log
+    log="$(mktemp)"
+    if ! "$@" >"$log" 2>&1; then
+        cat "$log" >&2
         rm -f "$log"
-        echo "$want" >"$STAMP"
+        die "failed: $*"
     fi
+    rm -f "$log"
+}
+
+# npm_install DIR WHAT: what the lock file in a folder says, unless it is there.
+npm_install() {
+    local dir="$1" what="$2" want
+    want="$(cat "$dir/package-lock.json" "$dir/package.json" | sha256sum | cut -d' ' -f1)"
+    [ "$(cat "$dir/node_modules/$STAMP" 2>/dev/null || true)" = "$want" ] && return 0
+    has node && has npm || die "Node.js 18 or newer with npm is needed (Debian: apt-get install nodejs npm)"
+    [ "$(node -p 'Number(process.versions.node.split(".")[0]) >= 18')" = true ] || die "Node.js $(node --version) is too old: 18 or newer is needed"
+    echo "setup: installing $what in ${dir#"$ROOT/"}"
+    quietly npm --prefix "$dir" ci --ignore-scripts --no-audit --no-fund --loglevel=error
+    echo "$want" >"$dir/node_modules/$STAMP"
+}
+
+install_tools() {
+    npm_install "$L1_DIR" "pinned npm tools"
     link_tools
 }
 
+# --- client libraries ------------------------------------------------------------------------
+install_clients() {
+    npm_install "$CLIENTS_DIR" "pinned client libraries"
+    local venv="$CLIENTS_DIR/.venv" want
+    want="$(cat "$CLIENTS_DIR/requirements.txt" <(python3 --version) | sha256sum | cut -d' ' -f1)"
+    [ "$(cat "$venv/$STAMP" 2>/dev/null || true)" = "$want" ] && return 0
+    python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || die "$(python3 --version) is too old: 3.11 or newer is needed"
+    echo "setup: installing pinned client libraries in ${venv#"$ROOT/"}"
+    rm -rf "$venv"
+    quietly python3 -m venv "$venv"
+    quietly "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps -r "$CLIENTS_DIR/requirements.txt"
+    echo "$want" >"$venv/$STAMP"
+}
+
 # --- RocksDB ---------------------------------------------------------------------------------
-# Without this step everything works too, only slower: cargo then compiles the C++ itself.
+# Without this step everything works too, only slower: cargo then compiles the C++ itself, and so it is left
+# where etc/rocksdb.sh was never tried.
 install_rocksdb() {
-    local root version lib config
-    root="$(cd "$L1_DIR/../.." && pwd)"
+    local version lib config
     has cargo || die "Rust is needed: install it with rustup (https://rustup.rs)"
-    version="$(sed -n '/^name = "librocksdb-sys"$/{n;s/^version = ".*+\(.*\)"$/\1/p}' "$root/Cargo.lock")"
+    [ "$(uname -s)" = Linux ] || return 0
+    version="$(sed -n '/^name = "librocksdb-sys"$/{n;s/^version = ".*+\(.*\)"$/\1/p}' "$ROOT/Cargo.lock")"
     [ -n "$version" ] || die "no librocksdb-sys in Cargo.lock"
     lib="${XDG_CACHE_HOME:-$HOME/.cache}/zkos/rocksdb-$version"
     if [ ! -f "$lib/librocksdb.a" ]; then
-        echo "setup: compiling RocksDB $version, once for this machine (about 20 minutes on two cores)"
-        local build="$lib.build" built
+        echo "setup: compiling RocksDB $version, once for this machine (about 8 minutes on two cores)"
         mkdir -p "$lib"
-        (cd "$root" && ROCKSDB_COMPILE=1 CARGO_PROFILE_RELEASE_DEBUG=0 cargo build --release --quiet -p librocksdb-sys --target-dir "$build")
-        built="$(find "$build" -name librocksdb.a -path '*librocksdb-sys-*' | head -n 1)"
-        [ -n "$built" ] || die "the build of librocksdb-sys left no librocksdb.a below $build"
-        strip -g "$built"
-        # In one step, so that an interrupted run leaves nothing half.
-        cp "$built" "$lib/librocksdb.a.new" && mv "$lib/librocksdb.a.new" "$lib/librocksdb.a"
-        rm -rf "$build"
+        bash "$ROOT/etc/rocksdb.sh" "$lib" || die "RocksDB did not compile"
     fi
-    config="$root/.cargo/config.toml"
+    config="$ROOT/.cargo/config.toml"
     local want="# Written by etc/setup.sh for this machine.
 [env]
 ROCKSDB_LIB_DIR = \"$lib\"
 ROCKSDB_STATIC = \"1\""
     if [ ! -e "$config" ] || { head -n 1 "$config" | grep -q 'Written by etc/setup.sh' && [ "$(cat "$config")" != "$want" ]; }; then
-        mkdir -p "$root/.cargo"
+        mkdir -p "$ROOT/.cargo"
         echo "$want" >"$config"
     fi
 }
@@ -136,4 +163,5 @@ if has flock; then
 fi
 install_packages
 install_tools
+[ "$WHAT" = build ] || install_clients
 install_rocksdb
