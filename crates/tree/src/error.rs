@@ -127,6 +127,14 @@ pub enum DamageCause {
         /// The leaf at which it breaks.
         index: u64,
     },
+    /// The key index gives a leaf as predecessor of a key that is not, or gives none.
+    KeyIndex {
+        /// The leaf.
+        index: u64,
+    },
+    /// The file was marked when damage was met at work, see
+    /// [`MerkleTree::condemn`](crate::MerkleTree::condemn).
+    Condemned(String),
     /// The history lacks a version that is to be kept.
     MissingVersion {
         /// The version.
@@ -149,6 +157,10 @@ impl fmt::Display for DamageCause {
                 )
             }
             Self::BrokenList { index } => write!(f, "sorted list breaks at leaf {index}"),
+            Self::KeyIndex { index } => {
+                write!(f, "key index and leaves contradict each other at leaf {index}")
+            }
+            Self::Condemned(found) => write!(f, "found at work: {found}"),
             Self::MissingVersion { version } => {
                 write!(f, "history of version {version} is missing")
             }
@@ -157,7 +169,8 @@ impl fmt::Display for DamageCause {
 }
 
 impl Damage {
-    pub(crate) fn new(file: impl Into<String>, offset: u64, cause: DamageCause) -> Self {
+    /// Damage at a place of a file.
+    pub fn new(file: impl Into<String>, offset: u64, cause: DamageCause) -> Self {
         Self { file: file.into(), offset, cause }
     }
 }

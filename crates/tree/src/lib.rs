@@ -22,18 +22,27 @@
 //! * Leaves are a flat array in a file, sixteen to a page, behind a cache of bounded size. Everything
 //!   from the node above a page (height 4) up to the root is in memory, in one flat array per
 //!   height, so a page that is read is hashed and compared with its node: a damaged or stale page
-//!   can't get into a root. The order of the keys is in memory as 8 bytes of key and index.
+//!   can't get into a root.
+//! * The order of the keys is in an index: sorted, immutable files of (start of the key, leaf), each
+//!   for a range of leaves, behind a cache of bounded size, and in memory what came since the last
+//!   checkpoint. Its answers are compared with the leaves, so a wrong one can't get into a root. It
+//!   follows from the leaves and is made anew where it is damaged. A general key-value store in its
+//!   place takes more processor time to find and add the keys of a block (6.3 µs per key were
+//!   measured at 4 million leaves) than the whole update does here (5.0 µs, index and hashing
+//!   included), and would have to be kept in step with the log.
 //! * A change is first in the log, as old and new contents of the leaves, which serves both to redo
-//!   and to undo it. Pages and nodes are written at checkpoints only, in order of position. Opening
-//!   reads all leaves, redoes the log, and compares the root with the recorded one; what a crash
-//!   explains is repaired, anything else is [`TreeError::Damaged`], and the tree has to be built
-//!   again from the blocks ([`MerkleTree::open_or_reset`]).
+//!   and to undo it. Pages, nodes and index are written by checkpoints only, in order of position, by
+//!   a thread of its own while the tree goes on. Opening reads all leaves, redoes the log, and
+//!   compares the root with the recorded one; what a crash explains is repaired, anything else is
+//!   [`TreeError::Damaged`], and the tree has to be built again from the blocks
+//!   ([`MerkleTree::open_or_reset`]).
 //! * A version (one per block, version 0 is genesis) stays as long as the log leads back to it.
 //!   [`MerkleTree::view`] looks at it through what has changed since, [`MerkleTree::truncate`] goes
 //!   back for good, [`MerkleTree::retain_from`] forgets.
 //! * A [`BatchProof`] is everything that somebody without the tree needs to check what a block
 //!   read, and to get from the old root to the new one. It has a byte form for hostile channels.
 
+mod cache;
 mod changes;
 mod codec;
 mod error;

@@ -2,7 +2,8 @@
 
 use crate::{CodecError, Damage, DamageCause, TreeError, TreeFile, codec::Reader};
 use alloy_primitives::B256;
-use std::collections::BTreeMap;
+use rayon::prelude::*;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Name of the file.
 pub(crate) const VERSIONS_FILE: &str = "versions";
@@ -11,6 +12,9 @@ const FORMAT: u8 = 1;
 
 /// Bytes of a record in the file: record and CRC-32 over version and record.
 const SLOT: u64 = VersionRecord::BYTES as u64 + 4;
+
+/// Records that are read at a time when all are read.
+const PER_READ: u64 = 1 << 14;
 
 /// What is remembered of a version for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,12 +66,31 @@ impl VersionRecord {
     }
 }
 
+/// Reads what stands in the file for a version.
+fn decode(version: u64, slot: &[u8; SLOT as usize]) -> Result<VersionRecord, TreeError> {
+    let damage = |cause| Damage::new(VERSIONS_FILE, version * SLOT, cause);
+    let (record, check) = slot.split_first_chunk().ok_or_else(|| damage(DamageCause::Truncated))?;
+    if VersionRecord::checksum(version, record) != *check {
+        return Err(damage(DamageCause::Checksum).into());
+    }
+    Ok(VersionRecord::decode(record).map_err(|error| damage(DamageCause::Format(error)))?)
+}
+
 /// The records of all versions.
 #[derive(Debug)]
 pub(crate) struct Versions {
-    file: Box<dyn TreeFile>,
-    /// Those that are not in the file yet, or are there as they were before a truncation.
+    file: Arc<dyn TreeFile>,
+    /// Those since the last checkpoint: not in the file, or there as before a truncation.
     recent: BTreeMap<u64, VersionRecord>,
+    /// Those before them that a checkpoint is writing.
+    frozen: Arc<BTreeMap<u64, VersionRecord>>,
+}
+
+/// Records for a checkpoint to write.
+#[derive(Debug)]
+pub(crate) struct FrozenVersions {
+    file: Arc<dyn TreeFile>,
+    records: Arc<BTreeMap<u64, VersionRecord>>,
 }
 
 impl Versions {
@@ -77,7 +100,25 @@ impl Versions {
         if count.checked_mul(SLOT).is_none_or(|needed| size < needed) {
             return Err(Damage::new(VERSIONS_FILE, size, DamageCause::Truncated).into());
         }
-        Ok(Self { file, recent: BTreeMap::new() })
+        Ok(Self { file: file.into(), recent: BTreeMap::new(), frozen: Arc::default() })
+    }
+
+    /// Checks the first `count` records in the file, save for those that are about to be replaced.
+    pub(crate) fn check(&self, count: u64) -> Result<(), TreeError> {
+        let check = |part: u64| {
+            let first = part * PER_READ;
+            let mut bytes = vec![0; ((count - first).min(PER_READ) * SLOT) as usize];
+            let offset = first * SLOT;
+            self.file
+                .read_exact_at(&mut bytes, offset)
+                .map_err(TreeError::read(VERSIONS_FILE, offset))?;
+            let slots = bytes.as_chunks().0;
+            (first..)
+                .zip(slots)
+                .filter(|(version, _)| !self.recent.contains_key(version))
+                .try_for_each(|(version, slot)| decode(version, slot).map(drop))
+        };
+        (0..count.div_ceil(PER_READ)).into_par_iter().try_for_each(check)
     }
 
     pub(crate) fn insert(&mut self, version: u64, record: VersionRecord) {
@@ -92,7 +133,8 @@ impl Versions {
 
     /// The record of a version that the tree has.
     pub(crate) fn get(&self, version: u64) -> Result<VersionRecord, TreeError> {
-        if let Some(record) = self.recent.get(&version) {
+        let record = self.recent.get(&version).or_else(|| self.frozen.get(&version));
+        if let Some(record) = record {
             return Ok(*record);
         }
         let offset = version.saturating_mul(SLOT);
@@ -100,16 +142,31 @@ impl Versions {
         self.file
             .read_exact_at(&mut bytes, offset)
             .map_err(TreeError::read(VERSIONS_FILE, offset))?;
-        let damage = |cause| Damage::new(VERSIONS_FILE, offset, cause);
-        let (record, check) =
-            bytes.split_first_chunk().ok_or_else(|| damage(DamageCause::Truncated))?;
-        if VersionRecord::checksum(version, record) != *check {
-            return Err(damage(DamageCause::Checksum).into());
-        }
-        Ok(VersionRecord::decode(record).map_err(|error| damage(DamageCause::Format(error)))?)
+        decode(version, &bytes)
     }
 
-    /// Writes what is not in the file and syncs it.
+    /// Hands what is not in the file to a checkpoint. [`Self::written`] or [`Self::not_written`]
+    /// follows.
+    pub(crate) fn freeze(&mut self) -> FrozenVersions {
+        self.frozen = Arc::new(std::mem::take(&mut self.recent));
+        FrozenVersions { file: self.file.clone(), records: self.frozen.clone() }
+    }
+
+    /// What was frozen is in the file for good.
+    pub(crate) fn written(&mut self) {
+        self.frozen = Arc::default();
+    }
+
+    /// What was frozen may be in the file or not.
+    pub(crate) fn not_written(&mut self) {
+        for (version, record) in &*std::mem::take(&mut self.frozen) {
+            self.recent.entry(*version).or_insert(*record);
+        }
+    }
+}
+
+impl FrozenVersions {
+    /// Writes and syncs them.
     pub(crate) fn write(&self) -> Result<(), TreeError> {
         let mut start = 0;
         let mut buffer: Vec<u8> = Vec::new();
@@ -120,7 +177,7 @@ impl Versions {
                 .write_all_at(bytes, start * SLOT)
                 .map_err(TreeError::io("write", VERSIONS_FILE)),
         };
-        for (version, record) in &self.recent {
+        for (version, record) in &*self.records {
             if start + buffer.len() as u64 / SLOT != *version {
                 flush(start, &buffer)?;
                 buffer.clear();
@@ -132,11 +189,6 @@ impl Versions {
         }
         flush(start, &buffer)?;
         self.file.sync().map_err(TreeError::io("sync", VERSIONS_FILE))
-    }
-
-    /// Everything is in the file for good.
-    pub(crate) fn mark_clean(&mut self) {
-        self.recent.clear();
     }
 }
 
@@ -169,8 +221,12 @@ mod tests {
                     assert_eq!(versions.get(version).expect("known"), record(version));
                 }
                 match stage {
-                    0 => versions.write().expect("memory"),
-                    1 => versions.mark_clean(),
+                    0 => {
+                        versions.freeze();
+                        versions.not_written();
+                        versions.freeze().write().expect("memory");
+                    }
+                    1 => versions.written(),
                     _ => versions = open(5 * round + 7),
                 }
             }
@@ -188,8 +244,8 @@ mod tests {
         let file = || store.open_file(VERSIONS_FILE).expect("memory");
         let mut versions = Versions::open(file(), 0).expect("empty");
         (0..3).for_each(|version| versions.insert(version, record(version)));
-        versions.write().expect("memory");
-        versions.mark_clean();
+        versions.freeze().write().expect("memory");
+        versions.written();
         for position in SLOT..2 * SLOT {
             let mut byte = [0];
             file().read_exact_at(&mut byte, position).expect("written");

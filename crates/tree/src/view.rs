@@ -159,13 +159,13 @@ impl<'a> TreeView<'a> {
 
     /// To be put around what may bring a page into memory.
     fn trimmed<T>(&self, result: T) -> T {
-        self.dense.pages.trim();
+        self.dense.trim();
         result
     }
 
     /// Where a key stands.
     pub fn lookup(&self, key: &B256) -> Result<Lookup, TreeError> {
-        self.located(self.trimmed(self.dense.find(key, self.leaf_count))?)
+        self.located(self.trimmed(self.dense.find(key, self.leaf_count))?.0)
     }
 
     fn located(&self, found: Found) -> Result<Lookup, TreeError> {

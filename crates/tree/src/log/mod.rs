@@ -1,8 +1,11 @@
 //! The log: every change of the tree is in it before it is anywhere else, and it is the history.
 //!
-//! The log is a row of files, `log-` and a number in hexadecimal. A checkpoint begins a new one; what
-//! came before it is no longer needed to redo anything, but a file stays as long as it leads back
-//! to a version that is kept.
+//! The log is a row of files, `log-` and a number in hexadecimal. A checkpoint begins a new one; once
+//! it is finished, what came before is no longer needed to redo anything, but a file stays as long
+//! as it leads back to a version that is kept.
+//!
+//! A file is synced when the checkpoint that ends it gets there; the next file may be on disk before.
+//! So the log ends where it is first torn, and what lies behind goes.
 
 mod frame;
 
@@ -13,7 +16,7 @@ use crate::{
     manifest::Latest,
 };
 use frame::{HEADER_BYTES, Header, version_bytes};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 const PREFIX: &str = "log-";
 
@@ -30,7 +33,7 @@ pub(crate) fn segment_number(name: &str) -> Option<u64> {
 
 #[derive(Debug)]
 struct Segment {
-    file: Box<dyn TreeFile>,
+    file: Arc<dyn TreeFile>,
     /// Highest version of which a frame is in it.
     newest: Option<u64>,
 }
@@ -135,16 +138,36 @@ impl Log {
             history: BTreeMap::new(),
         };
         let mut expected = None;
-        // Where the log has ended, if it has.
-        let mut torn: Option<(u64, u64)> = None;
+        // The log has ended.
+        let mut torn = false;
         for &number in &numbers {
+            if torn {
+                remove(store, number)?;
+                continue;
+            }
             let name = segment_name(number);
             let file = store.open_file(&name).map_err(TreeError::io("open", &name))?;
             let size = file.size().map_err(TreeError::io("look at", &name))?;
-            if let Some((number, offset)) = torn.filter(|_| size > 0) {
-                // Only the end of the log can be half-written.
-                let name = segment_name(number);
-                return Err(Damage::new(name, offset, DamageCause::Checksum).into());
+            let replay = number >= first_segment;
+            let mut scan = Scan { file: &*file, name: &name, size, offset: 0 };
+            let first = match number == first_segment {
+                true => Some(first_sequence),
+                false => scan.first_sequence()?,
+            };
+            if first.zip(expected).is_some_and(|(first, expected)| first > expected) {
+                if number > first_segment {
+                    // The end of the file before is lost so neatly that nothing is torn.
+                    remove(store, number)?;
+                    torn = true;
+                    continue;
+                }
+                // Of files that were no longer needed some have been removed and some not. If they
+                // were needed, the tree will miss them.
+                for number in std::mem::take(&mut log.segments).into_keys() {
+                    remove(store, number)?;
+                }
+                log.history.clear();
+                expected = first;
             }
             if number == first_segment {
                 if expected.is_some_and(|expected| expected != first_sequence) {
@@ -152,8 +175,6 @@ impl Log {
                 }
                 expected = Some(first_sequence);
             }
-            let replay = number >= first_segment;
-            let mut scan = Scan { file: &*file, name: &name, size, offset: 0 };
             let mut whole = 0;
             let mut newest = None;
             let mut pending: Vec<(u64, Header, Option<Frame>)> = Vec::new();
@@ -185,8 +206,7 @@ impl Log {
                 if !replay {
                     return Err(Damage::new(name, whole, DamageCause::Checksum).into());
                 }
-                torn = Some((number, whole));
-                expected = Some(log.sequence);
+                torn = true;
                 file.set_size(whole).map_err(TreeError::io("cut", &name))?;
                 file.sync().map_err(TreeError::io("sync", &name))?;
             }
@@ -194,7 +214,7 @@ impl Log {
                 log.current = number;
                 log.end = whole;
             }
-            log.segments.insert(number, Segment { file, newest });
+            log.segments.insert(number, Segment { file: file.into(), newest });
         }
         // The next checkpoint will make them again.
         let empty = log.segments.split_off(&(log.current + 1));
@@ -257,27 +277,29 @@ impl Log {
         Ok(())
     }
 
-    /// Makes everything written so far durable.
-    pub(crate) fn sync(&self) -> Result<(), TreeError> {
-        let (file, name) = self.current()?;
-        file.sync().map_err(TreeError::io("sync", &name))
-    }
-
-    /// Makes the file in which the log will go on; [`Self::switch`] lets it.
-    pub(crate) fn prepare_segment(&self, store: &impl TreeStore) -> Result<NextSegment, TreeError> {
+    /// Lets the log go on in a new file, which becomes durable with the directory.
+    pub(crate) fn begin_segment(&mut self, store: &impl TreeStore) -> Result<(), TreeError> {
         let number = self.current + 1;
         let name = segment_name(number);
         let file = store.open_file(&name).map_err(TreeError::io("create", &name))?;
         file.set_size(0).map_err(TreeError::io("cut", &name))?;
-        store.sync().map_err(TreeError::io("sync", ""))?;
-        Ok(NextSegment { number, file })
-    }
-
-    pub(crate) fn switch(&mut self, next: NextSegment) {
-        let NextSegment { number, file } = next;
-        self.segments.insert(number, Segment { file, newest: None });
+        self.segments.insert(number, Segment { file: file.into(), newest: None });
         self.current = number;
         self.end = 0;
+        Ok(())
+    }
+
+    /// Number of the file that is written.
+    pub(crate) const fn current_segment(&self) -> u64 {
+        self.current
+    }
+
+    /// The files from a number on, to be synced.
+    pub(crate) fn files_from(&self, first: u64) -> Vec<LogFile> {
+        let files = self.segments.range(first..);
+        files
+            .map(|(number, segment)| LogFile { number: *number, file: segment.file.clone() })
+            .collect()
     }
 
     fn forget_after(&mut self, version: u64) {
@@ -291,17 +313,21 @@ impl Log {
         self.history = self.history.split_off(&(version + 1));
     }
 
-    /// Removes files that lead back to no version from `oldest` on, which the manifest has: if the
-    /// pruning were only in the log, a crash could undo it and not the removal.
-    pub(crate) fn prune(&mut self, store: &impl TreeStore, oldest: u64) -> Result<(), TreeError> {
-        while let Some(first) = self.segments.first_entry()
-            && *first.key() < self.current
-            && first.get().newest.is_none_or(|newest| newest <= oldest)
-        {
-            remove(store, *first.key())?;
-            first.remove();
+    /// Numbers of the files before `end` that lead back to no version from `oldest` on. They can go
+    /// once a manifest says so: if the pruning were only in the log, a crash could undo it and not
+    /// the removal.
+    pub(crate) fn obsolete(&self, end: u64, oldest: u64) -> Vec<u64> {
+        let old = self.segments.range(..end);
+        old.take_while(|(_, segment)| segment.newest.is_none_or(|newest| newest <= oldest))
+            .map(|(number, _)| *number)
+            .collect()
+    }
+
+    /// Files that have been removed.
+    pub(crate) fn forget_segments(&mut self, numbers: &[u64]) {
+        for number in numbers {
+            self.segments.remove(number);
         }
-        Ok(())
     }
 
     /// What a version changed.
@@ -329,11 +355,17 @@ impl Log {
     }
 }
 
-/// A file that is ready to be written after a checkpoint.
+/// A file of the log.
 #[derive(Debug)]
-pub(crate) struct NextSegment {
-    pub(crate) number: u64,
-    file: Box<dyn TreeFile>,
+pub(crate) struct LogFile {
+    number: u64,
+    file: Arc<dyn TreeFile>,
+}
+
+impl LogFile {
+    pub(crate) fn sync(&self) -> Result<(), TreeError> {
+        self.file.sync().map_err(TreeError::io("sync", &segment_name(self.number)))
+    }
 }
 
 /// The versions that opening the tree of a store will find, given those at its checkpoint.
@@ -363,7 +395,8 @@ pub(crate) fn latest(
     Ok(latest)
 }
 
-fn remove(store: &impl TreeStore, number: u64) -> Result<(), TreeError> {
+/// Removes a file of the log.
+pub(crate) fn remove(store: &impl TreeStore, number: u64) -> Result<(), TreeError> {
     let name = segment_name(number);
     store.remove_file(&name).map_err(TreeError::io("remove", &name))
 }
@@ -379,6 +412,12 @@ struct Scan<'a> {
 type Scanned = (u64, Header, Option<Vec<u8>>);
 
 impl Scan<'_> {
+    /// Number of the first frame, if there is one.
+    fn first_sequence(&self) -> Result<Option<u64>, TreeError> {
+        let mut start = Scan { offset: 0, ..*self };
+        Ok(start.next(false, None)?.map(|(_, header, _)| header.sequence))
+    }
+
     /// The next frame with its offset, `None` where no whole frame begins. The payload is read and
     /// checked on demand.
     fn next(&mut self, payload: bool, sequence: Option<u64>) -> Result<Option<Scanned>, TreeError> {

@@ -3,10 +3,11 @@
 use super::{TreeFile, TreeStore};
 use crate::{
     Damage, DamageCause, TreeError, TreeOutput,
+    index::run_number,
     log::{self, segment_number},
     manifest::{MANIFEST_FILE, Manifest},
     pages::LEAVES_FILE,
-    tree::NODES_FILE,
+    tree::{CONDEMNED_FILE, NODES_FILE},
     versions::VERSIONS_FILE,
 };
 
@@ -27,8 +28,9 @@ pub struct TreeVersion {
 
 /// True for the names that a tree gives to its files.
 pub fn is_tree_file(name: &str) -> bool {
-    [MANIFEST_FILE, LEAVES_FILE, NODES_FILE, VERSIONS_FILE].contains(&name)
+    [MANIFEST_FILE, LEAVES_FILE, NODES_FILE, VERSIONS_FILE, CONDEMNED_FILE].contains(&name)
         || segment_number(name).is_some()
+        || run_number(name).is_some()
 }
 
 /// Copies the files of a tree, which may be at work on them meanwhile, into an empty store. Returns
@@ -89,7 +91,8 @@ fn try_copy(from: &impl TreeStore, to: &impl TreeStore) -> Result<Option<Manifes
     for name in others.iter().chain(&logs) {
         copy_file(from, to, name)?;
     }
-    // Only a finished checkpoint removes files, or begins a file of the log that is written to.
+    // Only a finished checkpoint removes files. A file of the log that was begun meanwhile is not
+    // needed: pages are only written when what came before is in older files.
     if read()? != manifest {
         return Ok(None);
     }

@@ -19,7 +19,7 @@ use std::{fmt, io, sync::Arc};
 /// The tree writes its log first and everything else only after the log is synced, so a store has
 /// to promise no more than a file system does: what was synced stays, what was not may be there in
 /// whole, in part or not at all after a crash.
-pub trait TreeStore: fmt::Debug + Send + Sync {
+pub trait TreeStore: fmt::Debug + Send + Sync + 'static {
     /// Opens a file for reading and writing, creates it if it is not there.
     fn open_file(&self, name: &str) -> io::Result<Box<dyn TreeFile>>;
 

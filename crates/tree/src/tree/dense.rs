@@ -1,17 +1,19 @@
 //! The latest version: leaves, their order, all hashes.
 
 use crate::{
-    Damage, DamageCause, Leaf, MAX_GUARD_KEY, MIN_GUARD_KEY, TreeError, TreeOutput, TreeTimes,
+    Damage, DamageCause, Leaf, MAX_GUARD_KEY, MIN_GUARD_KEY, TreeError, TreeOutput, TreeStore,
+    TreeTimes,
     changes::{Changes, LinkChange, ValueChange},
     hash::{RawHash, empty_hashes},
-    index::{Entry, Found, KeyIndex},
+    index::{Entry, Found, KeyIndex, contradiction},
     levels::{Levels, nodes_at},
     log::Restored,
     pages::{LEAVES_FILE, LeafPages, PAGE_BYTES, PAGE_HEIGHT, PAGE_LEAVES, hash_raw_pages},
+    tree::options::Progress,
 };
 use alloy_primitives::B256;
 use rayon::prelude::*;
-use std::time::Instant;
+use std::{ops::Range, time::Instant};
 
 /// Below this many keys a second thread costs more than it saves.
 const PARALLEL_KEYS: usize = 1024;
@@ -22,6 +24,12 @@ const KEYS_PER_TASK: usize = 256;
 /// Pages that are read at a time when all are read.
 const PAGES_PER_READ: u64 = 512;
 
+/// Reads that are under way at a time when all pages are read.
+const READS_AT_ONCE: usize = 64;
+
+/// What errors call the files of the index.
+const INDEX: &str = "keys-";
+
 /// Leaves, their order, and all hashes. Without leaves before genesis; with both guards from then
 /// on.
 #[derive(Debug)]
@@ -29,8 +37,6 @@ pub(crate) struct Dense {
     pub(crate) pages: LeafPages,
     pub(crate) index: KeyIndex,
     pub(crate) levels: Levels,
-    /// A change was begun and not ended, because of an error that nothing foresaw.
-    broken: bool,
 }
 
 /// A new leaf on its way into the sorted list.
@@ -46,18 +52,48 @@ fn read_leaf(pages: &LeafPages, levels: &Levels, index: u64) -> Result<Leaf, Tre
 }
 
 impl Dense {
-    /// Checks every page against the node above it and sorts the leaves.
-    pub(crate) fn build(pages: LeafPages, nodes: Vec<RawHash>) -> Result<Self, TreeError> {
-        let entries = check_pages(&pages, &nodes, |leaf, index| Entry::new(leaf.raw_key(), index))?;
+    /// Checks every page against the node above it, and the index against the leaves; one that does
+    /// not fit is made anew. Tells what was wrong with it.
+    pub(crate) fn build(
+        store: &impl TreeStore,
+        pages: LeafPages,
+        nodes: Vec<RawHash>,
+        mut index: Result<KeyIndex, (Damage, KeyIndex)>,
+        progress: &mut Progress<'_>,
+    ) -> Result<(Self, Option<Damage>), TreeError> {
+        let mut sum = 0u64;
+        let leaf_count = pages.leaf_count();
+        let digest = |leaf: &Leaf, index| Entry::new(leaf.raw_key(), index).digest();
+        check_pages(&pages, &nodes, 0..leaf_count, digest, |first, digests| {
+            sum = digests.into_iter().fold(sum, u64::wrapping_add);
+            progress(first, leaf_count);
+        })?;
+        if let Ok(found) = index {
+            index = match found.digest() {
+                Ok(digest) if digest == sum => Ok(found),
+                Ok(_) => Err((Damage::new(INDEX, 0, DamageCause::Sequence), found)),
+                Err(TreeError::Damaged(damage)) => Err((damage, found)),
+                Err(error) => return Err(error),
+            };
+        }
+        let (index, damage) = match index {
+            Ok(index) => (index, None),
+            Err((damage, mut index)) => {
+                index.rebuild(store, |range| {
+                    let mut entries = Vec::with_capacity((range.end - range.start) as usize);
+                    let entry = |leaf: &Leaf, index| Entry::new(leaf.raw_key(), index);
+                    check_pages(&pages, &nodes, range, entry, |_, part| entries.extend(part))?;
+                    Ok(entries)
+                })?;
+                if index.digest()? != sum {
+                    return Err(damage.into());
+                }
+                (index, Some(damage))
+            }
+        };
         let levels = Levels::build(nodes);
-        let key_of = |index| read_leaf(&pages, &levels, index).map(|leaf| *leaf.raw_key());
-        let index = KeyIndex::build(entries, key_of)?;
         pages.trim();
-        Ok(Self { pages, index, levels, broken: false })
-    }
-
-    pub(crate) const fn is_broken(&self) -> bool {
-        self.broken
+        Ok((Self { pages, index, levels }, damage))
     }
 
     pub(crate) const fn leaf_count(&self) -> u64 {
@@ -86,19 +122,37 @@ impl Dense {
         self.pages.with(page, node, |page| page.node(height, position))
     }
 
-    /// Looks a key up among the first `leaf_count` leaves.
-    pub(crate) fn find(&self, key: &B256, leaf_count: u64) -> Result<Found, TreeError> {
-        let key_of = |index| self.leaf(index).map(|leaf| *leaf.raw_key());
-        self.index.find(&key.0, leaf_count, &key_of)
+    /// Looks a key up among the first `leaf_count` leaves; gives the leaf found, as it is now.
+    pub(crate) fn find(&self, key: &B256, leaf_count: u64) -> Result<(Found, Leaf), TreeError> {
+        self.index.find(key, leaf_count, |index| self.leaf(index))
     }
 
     /// Looks keys up among the first `leaf_count` leaves.
     pub(crate) fn find_all(&self, keys: &[B256], leaf_count: u64) -> Result<Vec<Found>, TreeError> {
-        map_all(keys, |key| self.find(key, leaf_count))
+        map_all(keys, |key| self.find(key, leaf_count).map(|(found, _)| found))
+    }
+
+    /// Looks a key up; a predecessor is compared with its successor, so that a wrong answer of the
+    /// index does not get into a root.
+    fn locate(&self, key: &B256) -> Result<(Found, Leaf), TreeError> {
+        let (found, leaf) = self.find(key, self.leaf_count())?;
+        if let Found::Below(below) = found {
+            let next = leaf.next();
+            if next >= self.leaf_count() || self.leaf(next)?.raw_key() <= &key.0 {
+                return Err(contradiction(below));
+            }
+        }
+        Ok((found, leaf))
+    }
+
+    /// Gives up memory beyond the configured sizes.
+    pub(crate) fn trim(&self) {
+        self.pages.trim();
+        self.index.trim();
     }
 
     /// Applies the entries of one version to leaves and order; the hashes are left behind, see
-    /// [`Self::rehash`]. Changes nothing if it fails, save for what [`Self::is_broken`] tells.
+    /// [`Self::rehash`]. Changes nothing if it fails.
     pub(crate) fn apply(
         &mut self,
         version: u64,
@@ -112,9 +166,7 @@ impl Dense {
         let plan = self.plan(version, entries)?;
         times.locate += started.elapsed();
         let started = Instant::now();
-        self.broken = true;
-        let changes = self.execute(plan)?;
-        self.broken = false;
+        let changes = self.execute(plan);
         times.change += started.elapsed();
         Ok(changes)
     }
@@ -122,11 +174,12 @@ impl Dense {
     /// Finds out what entries change, and brings all pages that are to be changed into memory.
     fn plan(&self, version: u64, entries: &[(B256, B256)]) -> Result<Plan, TreeError> {
         let leaf_count = self.leaf_count();
-        let located = map_all(entries, |(key, _)| {
-            let found = self.find(key, leaf_count)?;
-            let (Found::Exact(index) | Found::Below(index)) = found;
-            Ok((found, self.leaf(index)?))
-        })?;
+        // The guards are in no entry, and the last one has no successor.
+        let guard = entries.iter().find(|(key, _)| [MIN_GUARD_KEY, MAX_GUARD_KEY].contains(key));
+        if let Some((key, _)) = guard {
+            return Err(TreeError::GuardKey { version, key: *key });
+        }
+        let located = map_all(entries, |(key, _)| self.locate(key))?;
         self.leaf(leaf_count - 1)?;
 
         let mut updated = Vec::with_capacity(entries.len());
@@ -134,9 +187,6 @@ impl Dense {
         let mut inserted = Vec::new();
         let mut added = Vec::new();
         for ((key, value), (found, leaf)) in entries.iter().zip(&located) {
-            if *key == MIN_GUARD_KEY || *key == MAX_GUARD_KEY {
-                return Err(TreeError::GuardKey { version, key: *key });
-            }
             match *found {
                 Found::Exact(index) => {
                     updated.push((index, *key));
@@ -166,9 +216,9 @@ impl Dense {
         Ok(Plan { changes, inserted })
     }
 
-    fn execute(&mut self, plan: Plan) -> Result<Changes, TreeError> {
+    fn execute(&mut self, plan: Plan) -> Changes {
         let Plan { mut changes, inserted } = plan;
-        let Self { pages, index, levels, .. } = self;
+        let Self { pages, index, .. } = self;
         for ValueChange { index, new, .. } in &changes.values {
             pages.leaf_mut(*index).set_value(new);
         }
@@ -190,11 +240,10 @@ impl Dense {
         for (leaf, index) in changes.added.iter_mut().zip(changes.leaf_count..) {
             *leaf = *pages.leaf_mut(index);
         }
-        let key_of = |index| read_leaf(pages, levels, index).map(|leaf| *leaf.raw_key());
         for leaf in &inserted {
-            index.insert(&leaf.key.0, leaf.index, &key_of)?;
+            index.insert(&leaf.key.0, leaf.index);
         }
-        Ok(changes)
+        changes
     }
 
     fn apply_genesis(
@@ -205,9 +254,7 @@ impl Dense {
     ) -> Result<Changes, TreeError> {
         for (index, guard) in (0..).zip(Leaf::guards()) {
             self.pages.push(guard);
-            let key_of =
-                |index| read_leaf(&self.pages, &self.levels, index).map(|leaf| *leaf.raw_key());
-            self.index.insert(guard.raw_key(), index, &key_of)?;
+            self.index.insert(guard.raw_key(), index);
         }
         match self.apply(version, entries, times) {
             Ok(changes) => {
@@ -216,9 +263,7 @@ impl Dense {
                 Ok(Changes { added, ..Changes::default() })
             }
             Err(error) => {
-                if !self.broken {
-                    self.cut(0)?;
-                }
+                self.cut(0);
                 Err(error)
             }
         }
@@ -232,13 +277,9 @@ impl Dense {
 
     /// Goes back to how the tree was before the given versions, hashes included. Their pages are
     /// still in memory.
-    pub(crate) fn revert<'a>(
-        &mut self,
-        newest_first: impl Iterator<Item = &'a Changes>,
-    ) -> Result<(), TreeError> {
-        self.broken = true;
+    pub(crate) fn revert<'a>(&mut self, newest_first: impl Iterator<Item = &'a Changes>) {
         for changes in newest_first {
-            self.cut(changes.leaf_count)?;
+            self.cut(changes.leaf_count);
             for ValueChange { index, old, .. } in &changes.values {
                 self.pages.leaf_mut(*index).set_value(old);
             }
@@ -247,8 +288,6 @@ impl Dense {
             }
         }
         self.rehash();
-        self.broken = false;
-        Ok(())
     }
 
     /// Brings all pages into memory that [`Self::restore`] will ask for.
@@ -264,64 +303,62 @@ impl Dense {
 
     /// Cuts the leaves down to a number and puts older content into some of those that stay, hashes
     /// included.
-    pub(crate) fn restore(
-        &mut self,
-        leaf_count: u64,
-        restored: &[Restored],
-    ) -> Result<(), TreeError> {
-        self.broken = true;
-        self.cut(leaf_count)?;
+    pub(crate) fn restore(&mut self, leaf_count: u64, restored: &[Restored]) {
+        self.cut(leaf_count);
         for Restored { index, value, next } in restored {
             let leaf = self.pages.leaf_mut(*index);
             leaf.set_value(value);
             leaf.set_next(*next);
         }
         self.rehash();
-        self.broken = false;
-        Ok(())
     }
 
-    fn cut(&mut self, leaf_count: u64) -> Result<(), TreeError> {
-        let Self { pages, index, levels, .. } = self;
-        if leaf_count == 0 {
-            *index = KeyIndex::default();
-            pages.truncate(0);
-            return Ok(());
+    fn cut(&mut self, leaf_count: u64) {
+        self.index.truncate(leaf_count);
+        self.pages.truncate(leaf_count);
+        if leaf_count > 0 {
+            // The right edge has moved, so what is above the last leaf is to be hashed in any case.
+            self.pages.leaf_mut(leaf_count - 1);
         }
-        let key_of = |index| read_leaf(pages, levels, index).map(|leaf| *leaf.raw_key());
-        for cut in leaf_count..pages.leaf_count() {
-            index.remove(&key_of(cut)?, &key_of)?;
-        }
-        pages.truncate(leaf_count);
-        // The right edge has moved, so what is above the last leaf is to be hashed in any case.
-        pages.leaf_mut(leaf_count - 1);
-        Ok(())
     }
 
-    /// Reads and hashes everything, and walks the sorted list.
-    pub(crate) fn verify(&self, version: u64, recorded: B256) -> Result<(), TreeError> {
+    /// Reads and hashes everything, and walks the sorted list along the index.
+    pub(crate) fn verify(
+        &self,
+        version: u64,
+        recorded: B256,
+        progress: &mut Progress<'_>,
+    ) -> Result<(), TreeError> {
+        let leaf_count = self.leaf_count();
         let nodes = self.levels.page_nodes();
-        let take = |leaf: &Leaf, index| (Entry::new(leaf.raw_key(), index), leaf.next());
-        let (entries, next): (Vec<Entry>, Vec<u64>) =
-            check_pages(&self.pages, nodes, take)?.into_iter().unzip();
+        let mut leaves = Vec::with_capacity(leaf_count as usize);
+        let take = |leaf: &Leaf, index| (Entry::new(leaf.raw_key(), index).prefix, leaf.next());
+        check_pages(&self.pages, nodes, 0..leaf_count, take, |first, part| {
+            leaves.extend(part);
+            progress(first, leaf_count);
+        })?;
         let found = B256::new(Levels::build(nodes.to_vec()).root());
         if found != recorded {
             let cause = DamageCause::Root { version, recorded, found };
             return Err(Damage::new(LEAVES_FILE, 0, cause).into());
         }
+        // Every entry leads to a leaf with its key, and they are as many as leaves: the list visits
+        // them all, in the order of their keys.
+        let (mut visited, mut expected) = (0, 0);
         let key_of = |index| self.leaf(index).map(|leaf| *leaf.raw_key());
-        let sorted = KeyIndex::build(entries, key_of)?;
-        self.pages.trim();
-        let mut expected = 0;
-        for (index, known) in sorted.sorted().zip(self.index.sorted()) {
-            if index != expected || index != known {
+        self.index.for_each_sorted(key_of, |Entry { prefix, index }| {
+            let leaf = leaves.get(index as usize).filter(|(found, _)| *found == prefix);
+            let (_, next) = *leaf.ok_or_else(|| contradiction(index))?;
+            if index != expected {
                 let offset = index / PAGE_LEAVES as u64 * PAGE_BYTES as u64;
                 let cause = DamageCause::BrokenList { index };
                 return Err(Damage::new(LEAVES_FILE, offset, cause).into());
             }
-            expected = next[index as usize];
-        }
-        Ok(())
+            (visited, expected) = (visited + 1, next);
+            Ok(())
+        })?;
+        self.trim();
+        if visited == leaf_count { Ok(()) } else { Err(contradiction(expected)) }
     }
 }
 
@@ -344,17 +381,19 @@ fn map_all<T: Sync, U: Send>(
     }
 }
 
-/// Reads all pages and compares their hashes with the nodes above; gives what is taken of each leaf
-/// and its index.
-fn check_pages<T: Clone + Send>(
+/// Reads the pages of leaves and compares their hashes with the nodes above; `collect` gets the first
+/// leaf of each part, in order, with what is taken of its leaves and their indices. The range begins
+/// with a page.
+fn check_pages<T: Send>(
     pages: &LeafPages,
     nodes: &[RawHash],
+    leaves: Range<u64>,
     take: impl Fn(&Leaf, u64) -> T + Sync,
-) -> Result<Vec<T>, TreeError> {
-    let leaf_count = pages.leaf_count();
-    let check = |part: u64| {
-        let first = part * PAGES_PER_READ;
-        let range = first..(first + PAGES_PER_READ).min(pages.page_count());
+    mut collect: impl FnMut(u64, Vec<T>),
+) -> Result<(), TreeError> {
+    let end = nodes_at(PAGE_HEIGHT, leaves.end);
+    let check = |first: u64| {
+        let range = first..(first + PAGES_PER_READ).min(end);
         let bytes = pages.read_raw(range.clone())?;
         for ((page, found), node) in range.zip(hash_raw_pages(&bytes)).zip(&nodes[first as usize..])
         {
@@ -363,13 +402,23 @@ fn check_pages<T: Clone + Send>(
                 return Err(Damage::new(LEAVES_FILE, offset, DamageCause::PageHash).into());
             }
         }
-        let leaves = bytes.as_chunks::<{ crate::LEAF_BYTES }>().0;
-        let indices = first * PAGE_LEAVES as u64..leaf_count;
-        Ok(indices.zip(leaves).map(|(index, leaf)| take(&Leaf::from_bytes(*leaf), index)).collect())
+        let indices = first * PAGE_LEAVES as u64..leaves.end;
+        let content = bytes.as_chunks::<{ crate::LEAF_BYTES }>().0;
+        Ok::<_, TreeError>(
+            indices.zip(content).map(|(i, leaf)| take(&Leaf::from_bytes(*leaf), i)).collect(),
+        )
     };
-    let parts = (0..pages.page_count().div_ceil(PAGES_PER_READ)).into_par_iter().map(check);
-    let parts: Vec<Vec<T>> = parts.collect::<Result<_, TreeError>>()?;
-    Ok(parts.concat())
+    let parts: Vec<u64> =
+        (leaves.start / PAGE_LEAVES as u64..end).step_by(PAGES_PER_READ as usize).collect();
+    // A few at a time, so that memory does not grow with the tree.
+    for parts in parts.chunks(READS_AT_ONCE) {
+        let read: Vec<Vec<T>> =
+            parts.par_iter().map(|first| check(*first)).collect::<Result<_, _>>()?;
+        for (first, taken) in parts.iter().zip(read) {
+            collect(first * PAGE_LEAVES as u64, taken);
+        }
+    }
+    Ok(())
 }
 
 /// Brings pages that may be half-way between two versions up to date from the log.
@@ -387,6 +436,7 @@ pub(crate) mod redo {
 
     pub(crate) fn version(
         pages: &mut LeafPages,
+        index: &mut KeyIndex,
         changes: &Changes,
     ) -> Result<Result<(), Unconnected>, TreeError> {
         if changes.leaf_count != pages.leaf_count() {
@@ -399,17 +449,19 @@ pub(crate) mod redo {
             leaf_mut(pages, *index)?.set_next(*new);
         }
         for leaf in &changes.added {
-            let index = pages.leaf_count();
-            if !index.is_multiple_of(PAGE_LEAVES as u64) {
-                pages.load_unchecked(index / PAGE_LEAVES as u64)?;
+            let place = pages.leaf_count();
+            if !place.is_multiple_of(PAGE_LEAVES as u64) {
+                pages.load_unchecked(place / PAGE_LEAVES as u64)?;
             }
             pages.push(*leaf);
+            index.insert(leaf.raw_key(), place);
         }
         Ok(Ok(()))
     }
 
     pub(crate) fn truncation(
         pages: &mut LeafPages,
+        index: &mut KeyIndex,
         leaf_count: u64,
         restored: &[Restored],
     ) -> Result<Result<(), Unconnected>, TreeError> {
@@ -418,6 +470,7 @@ pub(crate) mod redo {
         }
         leaf_mut(pages, leaf_count - 1)?;
         pages.truncate(leaf_count);
+        index.truncate(leaf_count);
         for Restored { index, value, next } in restored {
             let leaf = leaf_mut(pages, *index)?;
             leaf.set_value(value);

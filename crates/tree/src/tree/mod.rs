@@ -1,8 +1,9 @@
 //! The tree: versions, their application, and the way back.
 
+mod checkpoint;
 mod dense;
 mod open;
-mod options;
+pub(crate) mod options;
 
 pub(crate) use dense::Dense;
 pub use open::{Opened, Rebuild};
@@ -15,14 +16,17 @@ use crate::{
     hash::entries_digest,
     log::{Batch, Frame, Log, Restored},
     manifest::{Latest, Manifest},
-    pages::LEAVES_FILE,
     versions::{VersionRecord, Versions},
 };
 use alloy_primitives::B256;
-use std::{collections::BTreeMap, time::Instant};
+use checkpoint::Running;
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 /// Name of the file with the nodes above pages.
 pub(crate) const NODES_FILE: &str = "nodes";
+
+/// Name of the file that tells of damage met at work.
+pub(crate) const CONDEMNED_FILE: &str = "condemned";
 
 /// The state tree of a chain, in the files of a store.
 ///
@@ -30,17 +34,21 @@ pub(crate) const NODES_FILE: &str = "nodes";
 /// method that changes the tree is atomic: when it fails, the tree has not changed.
 #[derive(Debug)]
 pub struct MerkleTree<S> {
-    store: S,
+    /// First, so that it is over before anything else goes.
+    running: Option<Running<S>>,
+    store: Arc<S>,
     options: TreeOptions,
     /// `None` before version 0.
     latest: Option<Latest>,
     dense: Dense,
     log: Log,
     versions: Versions,
-    nodes: Box<dyn TreeFile>,
-    manifest: Box<dyn TreeFile>,
+    nodes: Arc<dyn TreeFile>,
+    manifest: Arc<dyn TreeFile>,
     /// As in the file.
     checkpoint: Manifest,
+    /// What was wrong with the key index when the tree was opened.
+    index_damage: Option<Damage>,
     /// What is on disk is not known any more.
     halted: bool,
     times: TreeTimes,
@@ -48,8 +56,13 @@ pub struct MerkleTree<S> {
 
 impl<S: TreeStore> MerkleTree<S> {
     /// The store.
-    pub const fn store(&self) -> &S {
+    pub fn store(&self) -> &S {
         &self.store
+    }
+
+    /// What was wrong with the key index when the tree was opened, which has made it anew.
+    pub const fn index_damage(&self) -> Option<&Damage> {
+        self.index_damage.as_ref()
     }
 
     /// Latest version, `None` before genesis.
@@ -148,11 +161,9 @@ impl<S: TreeStore> MerkleTree<S> {
         versions: &[E],
     ) -> Result<TreeOutput, TreeError> {
         self.writable()?;
-        if self.checkpoint_is_due() {
-            self.checkpoint()?;
-        }
+        self.follow_checkpoints()?;
         let result = self.append_now(first, versions);
-        self.dense.pages.trim();
+        self.dense.trim();
         result
     }
 
@@ -174,9 +185,7 @@ impl<S: TreeStore> MerkleTree<S> {
                     batch.push(version, Frame::Version { record, changes });
                 }
                 Err(error) => {
-                    if !self.dense.is_broken() {
-                        self.dense.revert(batch.changes().rev())?;
-                    }
+                    self.dense.revert(batch.changes().rev());
                     return Err(error);
                 }
             }
@@ -190,7 +199,7 @@ impl<S: TreeStore> MerkleTree<S> {
         }
         let started = Instant::now();
         if let Err(error) = self.log(&batch) {
-            self.dense.revert(batch.changes().rev())?;
+            self.dense.revert(batch.changes().rev());
             return Err(error);
         }
         self.times.log += started.elapsed();
@@ -265,8 +274,8 @@ impl<S: TreeStore> MerkleTree<S> {
         let mut batch = Batch::default();
         batch.push(version, Frame::Truncation { output, restored: restored.clone() });
         self.log(&batch)?;
-        self.dense.restore(output.leaf_count, &restored)?;
-        self.dense.pages.trim();
+        self.dense.restore(output.leaf_count, &restored);
+        self.dense.trim();
         self.versions.forget_after(version);
         self.latest = Some(Latest { version, output, ..latest });
         Ok(output)
@@ -296,80 +305,10 @@ impl<S: TreeStore> MerkleTree<S> {
         })
     }
 
-    /// Brings the files up to date, syncs everything, and lets the log begin anew. Happens by itself
-    /// when the log or the unwritten pages grow beyond what [`TreeOptions`] say; by hand it makes
-    /// the next start quicker.
-    pub fn checkpoint(&mut self) -> Result<(), TreeError> {
-        self.writable()?;
-        if self.log.sequence() == self.checkpoint.sequence {
-            return Ok(());
-        }
-        let started = Instant::now();
-        let result = self.write_checkpoint();
-        // After a failed sync nobody knows what is on disk, and the next one would not tell.
-        self.halted |= matches!(result, Err(TreeError::Io { operation: "sync", .. }));
-        self.times.checkpoint += started.elapsed();
-        result
-    }
-
-    fn write_checkpoint(&mut self) -> Result<(), TreeError> {
-        // First the log, so that what follows can be done again however far it comes.
-        self.log.sync()?;
-        self.versions.write()?;
-        self.dense.pages.write_dirty()?;
-        self.dense.pages.file().sync().map_err(TreeError::io("sync", LEAVES_FILE))?;
-        self.write_nodes()?;
-        let next = self.log.prepare_segment(&self.store)?;
-        let checkpoint = Manifest {
-            generation: self.checkpoint.generation + 1,
-            segment: next.number,
-            sequence: self.log.sequence(),
-            latest: self.latest,
-        };
-        if let Err(error) = checkpoint.write(&*self.manifest) {
-            // It may be on disk or not, so there is no file to write to.
-            self.halted = true;
-            return Err(error);
-        }
-        self.checkpoint = checkpoint;
-        self.log.switch(next);
-        self.versions.mark_clean();
-        self.dense.pages.mark_clean();
-        self.dense.pages.trim();
-        match self.latest {
-            Some(latest) => self.log.prune(&self.store, latest.oldest),
-            None => Ok(()),
-        }
-    }
-
-    /// Writes the nodes above changed pages, in runs, and syncs them.
-    fn write_nodes(&mut self) -> Result<(), TreeError> {
-        /// Nodes between changed ones that are written along to save a call.
-        const GAP: u64 = 128;
-        let all = self.dense.levels.page_nodes();
-        let dirty = self.dense.pages.dirty_pages();
-        for run in dirty.chunk_by(|a, b| b - a <= GAP) {
-            let (first, last) = (run[0], run[run.len() - 1]);
-            let bytes = all[first as usize..=last as usize].as_flattened();
-            self.nodes
-                .write_all_at(bytes, first * 32)
-                .map_err(TreeError::io("write", NODES_FILE))?;
-        }
-        self.nodes.sync().map_err(TreeError::io("sync", NODES_FILE))
-    }
-
-    fn checkpoint_is_due(&self) -> bool {
-        self.log.current_bytes() >= self.options.checkpoint_log_bytes
-            || self.dense.pages.dirty_bytes() >= self.options.cache_bytes / 4 * 3
-    }
-
     /// The tree as it was at a version. Costs, for an older one, reading the log after it and
     /// hashing what was changed: ask one view for all that is needed of a version.
     pub fn view(&self, version: u64) -> Result<TreeView<'_>, TreeError> {
         let latest = self.known(version)?;
-        if self.dense.is_broken() {
-            return Err(TreeError::Halted);
-        }
         if version < latest.oldest {
             return Err(TreeError::HistoryPruned { version, oldest: latest.oldest });
         }
@@ -439,14 +378,17 @@ impl<S: TreeStore> MerkleTree<S> {
         self.view(version)?.prove_batch(reads, writes)
     }
 
-    /// Reads all files and computes everything anew: leaves up to the root, the sorted list, the
-    /// records of all versions, the log of those that can be gone back to. Nothing is changed.
+    /// Reads all files and computes everything anew: leaves up to the root, the sorted list along
+    /// the key index, the records of all versions, the log of those that can be gone back to.
+    /// Nothing is changed.
     pub fn verify(&self) -> Result<(), TreeError> {
+        self.verify_with(&mut |_, _| {})
+    }
+
+    /// [`verify`](Self::verify) that tells how many of how many leaves have been read.
+    pub fn verify_with(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<(), TreeError> {
         let Some(latest) = self.latest else { return Ok(()) };
-        if self.dense.is_broken() {
-            return Err(TreeError::Halted);
-        }
-        self.dense.verify(latest.version, latest.output.root)?;
+        self.dense.verify(latest.version, latest.output.root, progress)?;
         for version in 0..=latest.version {
             self.versions.get(version)?;
         }
@@ -454,6 +396,19 @@ impl<S: TreeStore> MerkleTree<S> {
             self.log.changes(version)?;
         }
         Ok(())
+    }
+
+    /// Marks the files as damaged, so that the next [`open_or_reset`](Self::open_or_reset) begins
+    /// anew: for damage that was met at work, and in places that are not read at open.
+    pub fn condemn(&mut self, damage: &Damage) -> Result<(), TreeError> {
+        self.stop_checkpoint();
+        self.halted = true;
+        let file = self.store.open_file(CONDEMNED_FILE);
+        let file = file.map_err(TreeError::io("create", CONDEMNED_FILE))?;
+        let text = damage.to_string();
+        file.write_all_at(text.as_bytes(), 0).map_err(TreeError::io("write", CONDEMNED_FILE))?;
+        file.sync().map_err(TreeError::io("sync", CONDEMNED_FILE))?;
+        self.store.sync().map_err(TreeError::io("sync", ""))
     }
 
     /// What the tree takes up now.
@@ -479,6 +434,6 @@ impl<S: TreeStore> MerkleTree<S> {
     }
 
     fn writable(&self) -> Result<(), TreeError> {
-        if self.halted || self.dense.is_broken() { Err(TreeError::Halted) } else { Ok(()) }
+        if self.halted { Err(TreeError::Halted) } else { Ok(()) }
     }
 }

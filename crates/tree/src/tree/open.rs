@@ -1,19 +1,23 @@
 //! From the files to the tree.
 
 use super::{
-    MerkleTree, NODES_FILE, TreeOptions,
+    CONDEMNED_FILE, MerkleTree, NODES_FILE, TreeOptions,
+    checkpoint::remove_runs,
     dense::{Dense, redo},
+    options::Progress,
 };
 use crate::{
     Damage, DamageCause, TreeError, TreeStore,
     hash::RawHash,
+    index::{KeyIndex, run_number},
     is_tree_file,
     levels::nodes_at,
-    log::{Frame, Log},
+    log::{Frame, Log, LogFile},
     manifest::{Latest, MANIFEST_FILE, Manifest},
     pages::{LEAVES_FILE, LeafPages, PAGE_HEIGHT},
     versions::{VERSIONS_FILE, Versions},
 };
+use std::sync::Arc;
 
 /// A tree that was opened at any price.
 #[derive(Debug)]
@@ -39,8 +43,9 @@ impl<S: TreeStore> MerkleTree<S> {
         Self::open_with(store, TreeOptions::default())
     }
 
-    /// Opens the tree of a store, or begins one. Reads all leaves, redoes what stands in the log
-    /// since the last checkpoint, and compares the root with the recorded one.
+    /// Opens the tree of a store, or begins one. Reads all leaves and the key index, redoes what
+    /// stands in the log since the last checkpoint, and compares the root with the recorded one. A
+    /// key index that is damaged is made anew, see [`index_damage`](Self::index_damage).
     ///
     /// After a crash the tree may be some versions behind: what follows
     /// [`latest_version`](Self::latest_version) is to be given again.
@@ -48,7 +53,7 @@ impl<S: TreeStore> MerkleTree<S> {
     /// # Errors
     /// [`TreeError::Damaged`] if the files do not hold what was written, which no crash explains.
     pub fn open_with(store: S, options: TreeOptions) -> Result<Self, TreeError> {
-        Ok(load(&store, options)?.into_tree(store, options))
+        Ok(load(&store, options, &mut |_, _| {})?.into_tree(store, options))
     }
 
     /// Removes the tree of a store, which is not to be open: for damage that was found later than at
@@ -58,9 +63,14 @@ impl<S: TreeStore> MerkleTree<S> {
     }
 
     /// Opens the tree; if it is damaged, removes it and begins an empty one, which the caller has to
-    /// fill by giving all versions again.
-    pub fn open_or_reset(store: S, options: TreeOptions) -> Result<Opened<S>, TreeError> {
-        match load(&store, options) {
+    /// fill by giving all versions again. `progress` is told how many of how many leaves have been
+    /// read.
+    pub fn open_or_reset(
+        store: S,
+        options: TreeOptions,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Opened<S>, TreeError> {
+        match load(&store, options, progress) {
             Ok(loaded) => Ok(Opened { tree: loaded.into_tree(store, options), rebuild: None }),
             Err(TreeError::Damaged(damage)) => {
                 reset(&store)?;
@@ -80,22 +90,25 @@ struct Loaded {
     nodes: Box<dyn crate::TreeFile>,
     manifest: Box<dyn crate::TreeFile>,
     checkpoint: Manifest,
+    index_damage: Option<Damage>,
 }
 
 impl Loaded {
     fn into_tree<S>(self, store: S, options: TreeOptions) -> MerkleTree<S> {
-        let Self { latest, dense, log, versions, nodes, manifest, checkpoint } = self;
+        let Self { latest, dense, log, versions, nodes, manifest, checkpoint, index_damage } = self;
         let (halted, times) = (false, Default::default());
         MerkleTree {
-            store,
+            running: None,
+            store: Arc::new(store),
             options,
             latest,
             dense,
             log,
             versions,
-            nodes,
-            manifest,
+            nodes: nodes.into(),
+            manifest: manifest.into(),
             checkpoint,
+            index_damage,
             halted,
             times,
         }
@@ -106,8 +119,9 @@ impl Loaded {
 fn reset(store: &impl TreeStore) -> Result<(), TreeError> {
     let mut names = store.files().map_err(TreeError::io("list", ""))?;
     names.retain(|name| is_tree_file(name));
-    // Without a manifest the rest is known to be worthless, should this be interrupted.
-    names.sort_by_key(|name| name != MANIFEST_FILE);
+    // Without a manifest the rest is known to be worthless, should this be interrupted. The mark goes
+    // last.
+    names.sort_by_key(|name| (name != MANIFEST_FILE, name == CONDEMNED_FILE));
     for name in names {
         store.remove_file(&name).map_err(TreeError::io("remove", &name))?;
         if name == MANIFEST_FILE {
@@ -136,11 +150,47 @@ fn load_manifest(
     Ok(first)
 }
 
-fn load(store: &impl TreeStore, options: TreeOptions) -> Result<Loaded, TreeError> {
+/// The damage with which a tree was marked.
+fn condemned(store: &impl TreeStore) -> Result<Damage, TreeError> {
+    let io = |operation| TreeError::io(operation, CONDEMNED_FILE);
+    let file = store.open_file(CONDEMNED_FILE).map_err(io("open"))?;
+    let mut text = vec![0; file.size().map_err(io("look at"))?.min(1 << 12) as usize];
+    file.read_exact_at(&mut text, 0).map_err(io("read"))?;
+    let found = String::from_utf8_lossy(&text).into_owned();
+    Ok(Damage::new(CONDEMNED_FILE, 0, DamageCause::Condemned(found)))
+}
+
+/// The runs of the key index, or an index that knows nothing with what is wrong.
+fn open_index(
+    store: &impl TreeStore,
+    checkpoint: &Manifest,
+    leaf_count: u64,
+    names: &[String],
+    options: TreeOptions,
+) -> Result<Result<KeyIndex, (Damage, KeyIndex)>, TreeError> {
+    let last = names.iter().filter_map(|name| run_number(name)).max();
+    let (next_run, cache) = (last.map_or(0, |last| last + 1), options.index_bytes());
+    match KeyIndex::open(store, &checkpoint.runs, leaf_count, next_run, cache) {
+        Ok(index) => Ok(Ok(index)),
+        Err(TreeError::Damaged(damage)) => {
+            Ok(Err((damage, KeyIndex::unknown(leaf_count, next_run, cache))))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn load(
+    store: &impl TreeStore,
+    options: TreeOptions,
+    progress: &mut Progress<'_>,
+) -> Result<Loaded, TreeError> {
     let open = |name: &str| store.open_file(name).map_err(TreeError::io("open", name));
     let names = store.files().map_err(TreeError::io("list", ""))?;
+    if names.iter().any(|name| name == CONDEMNED_FILE) {
+        return Err(condemned(store)?.into());
+    }
     let manifest = open(MANIFEST_FILE)?;
-    let checkpoint = load_manifest(store, &*manifest, &names)?;
+    let mut checkpoint = load_manifest(store, &*manifest, &names)?;
     if checkpoint == Manifest::FIRST {
         Log::begin(store)?;
     }
@@ -155,12 +205,14 @@ fn load(store: &impl TreeStore, options: TreeOptions) -> Result<Loaded, TreeErro
     if leaf_count.checked_mul(crate::LEAF_BYTES as u64).is_none_or(|needed| size < needed) {
         return Err(Damage::new(LEAVES_FILE, size, DamageCause::Truncated).into());
     }
-    let mut pages = LeafPages::new(leaves, leaf_count, options.cache_bytes);
+    let mut pages = LeafPages::new(leaves, leaf_count, options.page_bytes());
+    let mut index = open_index(store, &checkpoint, leaf_count, &names, options)?;
 
     let mut latest = checkpoint.latest;
     let log =
         Log::open(store, checkpoint.segment, checkpoint.sequence, |place, version, frame| {
             let damage = || place.damage(DamageCause::Sequence);
+            let (Ok(index) | Err((_, index))) = &mut index;
             let connected = match frame {
                 Frame::Version { record, changes } => {
                     let next = latest.map_or(0, |latest| latest.version + 1);
@@ -168,7 +220,7 @@ fn load(store: &impl TreeStore, options: TreeOptions) -> Result<Loaded, TreeErro
                         return Err(damage().into());
                     }
                     versions.insert(version, record);
-                    let connected = redo::version(&mut pages, &changes)?;
+                    let connected = redo::version(&mut pages, index, &changes)?;
                     let output = crate::TreeOutput {
                         // That of the last version of an update is always there.
                         root: record.root.unwrap_or_default(),
@@ -183,7 +235,7 @@ fn load(store: &impl TreeStore, options: TreeOptions) -> Result<Loaded, TreeErro
                         latest.filter(|latest| latest.version >= version).ok_or_else(damage)?;
                     versions.forget_after(version);
                     latest = Some(Latest { version, output, ..before });
-                    redo::truncation(&mut pages, output.leaf_count, &restored)?
+                    redo::truncation(&mut pages, index, output.leaf_count, &restored)?
                 }
                 Frame::Pruning => {
                     let before =
@@ -195,11 +247,12 @@ fn load(store: &impl TreeStore, options: TreeOptions) -> Result<Loaded, TreeErro
             connected.map_err(|redo::Unconnected| damage().into())
         })?;
 
+    versions.check(version_count.min(latest.map_or(0, |latest| latest.version + 1)))?;
     page_nodes.resize(pages.page_count() as usize, [0; 32]);
     for (page, node) in pages.rehash() {
         page_nodes[page as usize] = node;
     }
-    let dense = Dense::build(pages, page_nodes)?;
+    let (dense, index_damage) = Dense::build(store, pages, page_nodes, index, progress)?;
     if let Some(Latest { version, oldest, output }) = latest {
         let found = dense.output();
         if found != output {
@@ -210,7 +263,16 @@ fn load(store: &impl TreeStore, options: TreeOptions) -> Result<Loaded, TreeErro
             return Err(Damage::new("log", 0, DamageCause::MissingVersion { version }).into());
         }
     }
-    Ok(Loaded { latest, dense, log, versions, nodes, manifest, checkpoint })
+    if index_damage.is_some() {
+        // The new runs are those of the state that the log leads to.
+        log.files_from(checkpoint.segment).iter().try_for_each(LogFile::sync)?;
+        store.sync().map_err(TreeError::io("sync", ""))?;
+        checkpoint.generation += 1;
+        checkpoint.runs = dense.index.records();
+        checkpoint.write(&*manifest)?;
+    }
+    remove_runs(store, &checkpoint)?;
+    Ok(Loaded { latest, dense, log, versions, nodes, manifest, checkpoint, index_damage })
 }
 
 /// The nodes above pages, as in the file.

@@ -12,7 +12,14 @@ type Tree = MerkleTree<Arc<CrashStore>>;
 type Entries = Vec<(B256, B256)>;
 
 /// Checkpoints after every few versions, and room for a few pages only.
-const SMALL: TreeOptions = TreeOptions { cache_bytes: 8 << 10, checkpoint_log_bytes: 6 << 10 };
+const SMALL: TreeOptions = TreeOptions {
+    cache_bytes: 8 << 10,
+    checkpoint_log_bytes: 6 << 10,
+    background_checkpoints: false,
+};
+
+/// The same with checkpoints in the background. What happens between what is up to the machine.
+const BACKGROUND: TreeOptions = TreeOptions { background_checkpoints: true, ..SMALL };
 
 fn word(number: u64) -> B256 {
     crate::blake2s(number.to_le_bytes())
@@ -129,13 +136,24 @@ fn a_small_cache_changes_nothing() {
         assert_eq!(tree.latest(), Some(outputs[latest as usize]), "{step:?}");
         check(open(&Arc::new(store.fork())).expect(WHOLE), &outputs, step);
     }
-    assert!(tree.usage().cached_pages_bytes <= 24 << 10, "{:?}", tree.usage());
+    assert!(tree.usage().cached_pages_bytes <= 32 << 10, "{:?}", tree.usage());
     check(tree, &outputs, &"end");
 }
 
 /// After a stop at any operation the tree holds a version that it had, whole, and goes on.
 #[test]
 fn stops_between_any_two_operations() {
+    stop_everywhere(SMALL);
+}
+
+#[test]
+fn stops_while_a_checkpoint_is_under_way() {
+    for _ in 0..3 {
+        stop_everywhere(BACKGROUND);
+    }
+}
+
+fn stop_everywhere(options: TreeOptions) {
     let outputs = outputs();
     let total = history().operations();
     assert!(total > 80, "{total} operations are too few to be a test");
@@ -143,7 +161,7 @@ fn stops_between_any_two_operations() {
         let store = Arc::new(CrashStore::new());
         store.stop_at(stop);
         let (mut before, mut at) = (None, None);
-        if let Ok(mut tree) = open(&store) {
+        if let Ok(mut tree) = MerkleTree::open_with(store.clone(), options) {
             for step in HISTORY {
                 before = tree.latest_version();
                 at = Some(*step);
@@ -153,7 +171,8 @@ fn stops_between_any_two_operations() {
                 before = tree.latest_version();
             }
         }
-        assert!(store.stopped(), "operation {stop} of {total}");
+        // How many operations there are in all depends on when checkpoints end.
+        assert!(store.stopped() || options.background_checkpoints, "operation {stop} of {total}");
         let survivals = [Survival::All, Survival::Nothing]
             .into_iter()
             .chain((0..4).map(|seed| Survival::Some(stop * 100 + seed)));
@@ -188,7 +207,7 @@ fn open_damaged(store: CrashStore, outputs: &[TreeOutput], what: &dyn std::fmt::
         Err(TreeError::Damaged(damage)) => {
             assert!(!damage.file.is_empty());
             let Opened { tree, rebuild } =
-                MerkleTree::open_or_reset(store.clone(), SMALL).expect("resets");
+                MerkleTree::open_or_reset(store.clone(), SMALL, &mut |_, _| {}).expect("resets");
             let tree = match rebuild {
                 Some(rebuild) => {
                     assert_eq!((rebuild.from, rebuild.damage), (0, damage));
@@ -196,10 +215,7 @@ fn open_damaged(store: CrashStore, outputs: &[TreeOutput], what: &dyn std::fmt::
                 }
                 // In what is only read when it is asked for.
                 None => {
-                    assert!(
-                        damage.file == "versions" || damage.file.starts_with("log-"),
-                        "{damage}"
-                    );
+                    assert!(damage.file.starts_with("log-"), "{damage}");
                     drop(tree);
                     MerkleTree::reset(&store).expect("resets");
                     open(&store).expect("empty")
@@ -216,9 +232,12 @@ fn open_damaged(store: CrashStore, outputs: &[TreeOutput], what: &dyn std::fmt::
 const FILES: [&str; 4] = ["manifest", "leaves", "nodes", "versions"];
 
 fn files(store: &CrashStore) -> Vec<String> {
-    let logs = zkos_tree::TreeStore::files(store).expect("the machine runs");
-    let logs = logs.into_iter().filter(|name| name.starts_with("log-"));
-    FILES.iter().map(|name| (*name).to_owned()).chain(logs).collect()
+    let others = zkos_tree::TreeStore::files(store).expect("the machine runs");
+    let others =
+        others.into_iter().filter(|name| name.starts_with("log-") || name.starts_with("keys-"));
+    let files: Vec<_> = FILES.iter().map(|name| (*name).to_owned()).chain(others).collect();
+    assert!(["log-", "keys-"].iter().all(|start| files.iter().any(|name| name.starts_with(start))));
+    files
 }
 
 #[test]
@@ -239,6 +258,88 @@ fn flipped_bytes_never_give_a_wrong_root() {
             assert!(damaged > 10, "{file}: only {damaged} flips were noticed");
         }
     }
+}
+
+/// The key index follows from the leaves: where it is damaged, nothing else is given up.
+#[test]
+fn a_damaged_key_index_is_made_anew() {
+    let outputs = outputs();
+    let store = history();
+    let name = files(&store).into_iter().find(|name| name.starts_with("keys-")).expect("one");
+    let bytes = store.content(&name).expect("the tree has it");
+    let mut damages: Vec<Option<Vec<u8>>> = vec![None, Some(Vec::new())];
+    for position in (0..bytes.len()).step_by(101) {
+        let mut flipped = bytes.clone();
+        flipped[position] ^= 4;
+        damages.extend([Some(flipped), Some(bytes[..position].to_vec())]);
+    }
+    for damaged in damages {
+        let fork = Arc::new(store.fork());
+        match damaged {
+            Some(bytes) => fork.set_content(&name, bytes),
+            None => zkos_tree::TreeStore::remove_file(&*fork, &name).expect("the machine runs"),
+        }
+        let tree = open(&fork).expect("the leaves are whole");
+        assert_eq!(tree.index_damage().map(|damage| &damage.file), Some(&name));
+        assert_eq!(tree.latest(), Some(outputs[LAST as usize]));
+        drop(tree);
+        let tree = open(&fork).expect(WHOLE);
+        assert_eq!(tree.index_damage(), None);
+        check(tree, &outputs, &"made anew");
+    }
+}
+
+#[test]
+fn a_condemned_tree_is_not_opened_again() {
+    let outputs = outputs();
+    let store = history();
+    let mut tree = open(&store).expect(WHOLE);
+    let found = Damage::new("versions", 240, DamageCause::Checksum);
+    tree.condemn(&found).expect("the machine runs");
+    assert!(matches!(tree.extend(LAST + 1, &[]), Err(TreeError::Halted)));
+    drop(tree);
+    match open(&store) {
+        Err(TreeError::Damaged(Damage { cause: DamageCause::Condemned(text), .. })) => {
+            assert_eq!(text, found.to_string());
+        }
+        other => panic!("{:?}", other.map(|tree| tree.latest())),
+    }
+    let opened = MerkleTree::open_or_reset(store.clone(), SMALL, &mut |_, _| {}).expect("resets");
+    assert!(opened.rebuild.is_some());
+    check(opened.tree, &outputs, &"begun anew");
+    assert_eq!(open(&store).expect(WHOLE).latest_version(), Some(LAST));
+}
+
+#[test]
+fn updates_go_on_while_a_checkpoint_is_written() {
+    let mut model = NaiveTree::new();
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let store = || FsStore::open(dir.path()).expect("a directory");
+    let mut tree = MerkleTree::open_with(store(), BACKGROUND).expect("an empty directory opens");
+    let mut checkpoints = 0;
+    for version in 0..150 {
+        // From version 100 on only known keys are written.
+        let written: Entries = entries(version % 100)
+            .into_iter()
+            .map(|(key, value)| (key, value ^ word(version)))
+            .collect();
+        model.extend(&written);
+        assert_eq!(tree.extend(version, &written).expect("valid entries"), model.output());
+        if version % 13 == 12 {
+            let back = tree.view(version - 3).expect("history is kept").output();
+            assert_eq!(tree.output(version - 3).expect("known"), back);
+        }
+        if version % 50 == 49 {
+            let latest = tree.latest();
+            tree.verify().expect(WHOLE);
+            checkpoints += tree.times().checkpoints;
+            drop(tree);
+            tree = MerkleTree::open_with(store(), BACKGROUND).expect(WHOLE);
+            assert_eq!((tree.latest(), tree.index_damage()), (latest, None));
+            tree.verify().expect(WHOLE);
+        }
+    }
+    assert!(checkpoints > 10, "{checkpoints}");
 }
 
 #[test]
@@ -293,16 +394,19 @@ fn damage_is_named() {
     );
 }
 
-/// A record of an old version is read when it is asked for.
 #[test]
-fn a_damaged_version_record_is_found_when_used() {
-    let store = Arc::new(history().fork());
-    let mut bytes = store.content("versions").expect("the tree has it");
-    bytes[3 * 80 + 20] ^= 1;
-    store.set_content("versions", bytes);
-    let tree = open(&store).expect("the state is whole");
+fn a_damaged_version_record_is_found() {
+    let damaged = |store: &CrashStore| {
+        let mut bytes = store.content("versions").expect("the tree has it");
+        bytes[3 * 80 + 20] ^= 1;
+        store.set_content("versions", bytes);
+    };
+    let store = history();
+    let tree = open(&store).expect(WHOLE);
+    damaged(&store);
     assert_eq!(tree.output(4).expect(WHOLE), outputs()[4]);
-    for error in [tree.output(3).map(drop), tree.verify()] {
+    let fork = Arc::new(store.fork());
+    for error in [tree.output(3).map(drop), tree.verify(), open(&fork).map(drop)] {
         match error {
             Err(TreeError::Damaged(damage)) => assert_eq!(
                 (damage.file.as_str(), damage.offset, damage.cause),
@@ -400,7 +504,8 @@ fn files_of_a_directory() {
     std::fs::write(dir.path().join("tree/notes"), "not the tree's").expect("the disk has room");
     assert!(matches!(open(), Err(TreeError::Damaged(_))));
     let store = FsStore::open(dir.path().join("tree")).expect("a directory");
-    let opened = MerkleTree::open_or_reset(store, SMALL).expect("the disk has room");
+    let opened =
+        MerkleTree::open_or_reset(store, SMALL, &mut |_, _| {}).expect("the disk has room");
     assert_eq!(opened.rebuild.expect("it was damaged").damage.file, "manifest");
     assert_eq!(opened.tree.latest(), None);
     assert!(dir.path().join("tree/notes").exists());

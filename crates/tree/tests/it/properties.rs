@@ -94,7 +94,11 @@ proptest! {
     /// Room for two pages, and a checkpoint before nearly every update.
     #[test]
     fn a_tiny_cache_changes_nothing(history in history(), to in any::<Index>(), other in history()) {
-        let options = TreeOptions { cache_bytes: 3000, checkpoint_log_bytes: 1000 };
+        let options = TreeOptions {
+            cache_bytes: 3000,
+            checkpoint_log_bytes: 1000,
+            background_checkpoints: true,
+        };
         let open = |store| MerkleTree::open_with(store, options).expect(WHOLE);
         let mut tree = open(Arc::new(InMemoryStore::new()));
         for (version, entries) in (0..).zip(&history) {
