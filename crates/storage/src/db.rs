@@ -12,6 +12,7 @@ use std::{
     fmt,
     path::{Path, PathBuf},
     sync::Arc,
+    thread::ScopedJoinHandle,
 };
 use zkos_storage_api::{ProviderError, ProviderResult};
 
@@ -76,7 +77,14 @@ impl ChainMarker {
 pub(crate) struct DbEnv {
     cache: Cache,
     write_buffer_bytes: usize,
+    journal_bytes: usize,
     write_hook: Option<WriteHook>,
+}
+
+impl fmt::Debug for DbEnv {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DbEnv").finish_non_exhaustive()
+    }
 }
 
 impl DbEnv {
@@ -84,6 +92,7 @@ impl DbEnv {
         Self {
             cache: Cache::new_lru_cache(options.block_cache_bytes),
             write_buffer_bytes: options.write_buffer_bytes,
+            journal_bytes: options.journal_bytes,
             write_hook: options.write_hook.clone(),
         }
     }
@@ -116,6 +125,8 @@ impl DbEnv {
         options.create_missing_column_families(true);
         options.set_max_background_jobs(2);
         options.set_db_write_buffer_size(self.write_buffer_bytes);
+        // Without it a column that is written little keeps every journal since its last table alive, and the start after a kill reads them all.
+        options.set_max_total_wal_size(self.journal_bytes as u64);
         options.set_max_open_files(512);
         options.set_keep_log_file_num(2);
         options.set_bytes_per_sync(1 << 20);
@@ -242,21 +253,27 @@ impl Database {
         marker: &ChainMarker,
         columns: &[Column],
     ) -> Result<(), StorageError> {
-        let found = self.db.get(MARKER_KEY).map_err(|error| self.error(&error))?;
-        let Some(found) = found else {
-            for column in columns {
-                if self.last_key(column.name)?.is_some() {
-                    return Err(StorageError::Unmarked {
-                        database: self.name,
-                        path: dir.to_owned(),
-                    });
-                }
-            }
-            let mut batch = WriteBatch::default();
-            batch.put(MARKER_KEY, marker.encode());
-            self.write(batch, true)?;
+        if self.has_marker(dir, marker)? {
             return Ok(());
-        };
+        }
+        for column in columns {
+            if self.last_key(column.name)?.is_some() {
+                return Err(StorageError::Unmarked { database: self.name, path: dir.to_owned() });
+            }
+        }
+        let mut batch = WriteBatch::default();
+        batch.put(MARKER_KEY, marker.encode());
+        Ok(self.write(batch, true)?)
+    }
+
+    /// Whether the database has a marker, which must then be of this chain and of a format that this build knows.
+    pub(crate) fn has_marker(
+        &self,
+        dir: &Path,
+        marker: &ChainMarker,
+    ) -> Result<bool, StorageError> {
+        let found = self.db.get(MARKER_KEY).map_err(|error| self.error(&error))?;
+        let Some(found) = found else { return Ok(false) };
         let (version, found) = ChainMarker::decode(&found)
             .ok_or_else(|| self.corrupt(MARKER_KEY, "marker has a wrong length"))?;
         if version > FORMAT_VERSION {
@@ -277,7 +294,7 @@ impl Database {
                 genesis: marker.genesis,
             });
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Name of the database.
@@ -414,6 +431,11 @@ impl Database {
         self.db.compact_range_cf_opt::<&[u8], &[u8]>(self.column(column)?, None, None, &options);
         Ok(())
     }
+}
+
+/// What a thread of a scope gives. Its panic goes on here.
+pub(crate) fn join<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// How often a database that another process changes is opened before its error is believed.

@@ -3,10 +3,12 @@ use zkos_storage_api::ProviderError;
 
 /// What to do about a damaged database.
 fn remedy(database: &str) -> &'static str {
-    if database == crate::WAL_DATABASE {
-        "; restore a checkpoint (`zkos db checkpoint restore`)"
-    } else {
-        "; if it is damaged, delete it (`zkos db rebuild`): it is refilled from the block log"
+    match database {
+        crate::WAL_DATABASE => "; restore a checkpoint (`zkos db checkpoint restore`)",
+        crate::OTS_INDEX_DATABASE => {
+            "; if it is damaged, delete it (`zkos db rebuild-index`): it is refilled from the block log"
+        }
+        _ => "; if it is damaged, delete it (`zkos db rebuild`): it is refilled from the block log",
     }
 }
 

@@ -1,7 +1,8 @@
 //! The databases of a node, and the only crate that names RocksDB.
 //!
 //! *What it is for.* [`Storage::open`] gives a [`BlockchainProvider`], which implements every trait of `zkos-storage-api`: readers of blocks, receipts, replay records and
-//! state at any block, the block writer of the engine, the fork choice of settlement. [`TreeDirectory`] is where the Merkle tree keeps its files.
+//! state at any block, the block writer of the engine, the fork choice of settlement. [`TreeDirectory`] is where the Merkle tree keeps its files,
+//! and [`OtsIndex`] the index of addresses, for nodes that keep one.
 //!
 //! *What it must not do.* It executes nothing, knows no rule of validity and does not decide which block comes next; it compares what it is given with what it has.
 //!
@@ -24,6 +25,7 @@ mod lock;
 mod maintenance;
 mod metrics;
 mod options;
+mod ots_index;
 mod pipeline;
 mod provider;
 mod prune;
@@ -42,6 +44,9 @@ pub use maintenance::{
     TreeCommitment, VerifyReport, create_offline as checkpoint_offline, rebuild, restore, verify,
 };
 pub use options::{StorageOptions, WriteHook, WriteStep};
+pub use ots_index::{
+    ContractCreation, OTS_INDEX_DATABASE, OtsIndex, OtsIndexBlock, OtsPage, TxPlace,
+};
 pub use provider::{BlockchainProvider, Storage};
 pub use repository::REPOSITORY_DATABASE;
 pub use state::{PREIMAGES_DATABASE, STATE_DATABASE};

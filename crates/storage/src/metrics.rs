@@ -39,6 +39,8 @@ pub(crate) struct PruneMetrics {
     pub(crate) first_block: Gauge,
     /// Superseded values removed
     pub(crate) removed_values: Counter,
+    /// Account records removed that no kept block names
+    pub(crate) removed_records: Counter,
     /// Duration of a step, in seconds
     pub(crate) seconds: Histogram,
 }

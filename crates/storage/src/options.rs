@@ -41,6 +41,8 @@ pub struct StorageOptions {
     pub block_cache_bytes: usize,
     /// Bytes of unwritten data per database before it is written to a table.
     pub write_buffer_bytes: usize,
+    /// Bytes of journals per database before what they hold is written to tables. It is what a start after a kill reads again.
+    pub journal_bytes: usize,
     /// Blocks below the head whose state stays readable; `None` keeps the state of all blocks. Blocks that are not final are never pruned.
     pub state_history_blocks: Option<u64>,
     /// Capacity of the canonical-state broadcast; a receiver further behind lags.
@@ -65,6 +67,7 @@ impl Default for StorageOptions {
             preimage_cache_bytes: 64 << 20,
             block_cache_bytes: 256 << 20,
             write_buffer_bytes: 64 << 20,
+            journal_bytes: 16 << 20,
             state_history_blocks: None,
             notification_capacity: 256,
             write_hook: None,
@@ -103,6 +106,7 @@ impl fmt::Debug for StorageOptions {
             preimage_cache_bytes,
             block_cache_bytes,
             write_buffer_bytes,
+            journal_bytes,
             state_history_blocks,
             notification_capacity,
             write_hook,
@@ -121,6 +125,7 @@ impl fmt::Debug for StorageOptions {
             .field("preimage_cache_bytes", preimage_cache_bytes)
             .field("block_cache_bytes", block_cache_bytes)
             .field("write_buffer_bytes", write_buffer_bytes)
+            .field("journal_bytes", journal_bytes)
             .field("state_history_blocks", state_history_blocks)
             .field("notification_capacity", notification_capacity)
             .field("write_hook", &write_hook.is_some())

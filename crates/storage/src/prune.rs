@@ -1,7 +1,7 @@
 use crate::{
     metrics::PruneMetrics,
     pipeline::{Mode, Pipeline},
-    state::{Continue, StateStore},
+    state::{Continue, Removed, StateStore},
 };
 use std::{sync::Arc, time::Instant};
 use tokio::sync::watch;
@@ -34,8 +34,13 @@ impl Pruner {
 
     fn prune(&self) -> ProviderResult<()> {
         let mut swept = false;
+        // Lists that an earlier run left are the oldest.
+        let mut next_list = 0;
         while let Some(target) = self.next_target() {
             let start = Instant::now();
+            if self.collect_refs()? == Continue::Stop {
+                return Ok(());
+            }
             let from = self.state.first();
             let last_unlisted = self.state.sweep_due()?;
             let step = match last_unlisted {
@@ -59,30 +64,52 @@ impl Pruner {
                 None => {
                     let step = target.min(from + STEP_BLOCKS);
                     self.state.raise_first(step)?;
-                    for number in from + 1..=step {
-                        let removed = self.state.prune_block(number)?;
-                        self.metrics.removed_values.increment(removed as u64);
-                    }
                     step
                 }
             };
+            if last_unlisted.is_none() {
+                self.state.prune_lists(next_list, step, |removed| self.count(removed))?;
+                next_list = step + 1;
+            }
             self.metrics.first_block.set(step as f64);
             self.metrics.seconds.record(start.elapsed());
         }
         Ok(())
     }
 
+    /// Makes account records removable that were written before pruning was switched on.
+    fn collect_refs(&self) -> ProviderResult<Continue> {
+        let Some(due) = self.state.refs_due()? else { return Ok(Continue::Yes) };
+        if self.pipeline.read(|progress| progress.flushed) < due {
+            return Ok(Continue::Yes);
+        }
+        let start = Instant::now();
+        self.state.collect_refs(due, |count| {
+            debug!(target: "storage", count, elapsed = ?start.elapsed(), "noting which values name which account records");
+            self.proceed()
+        })
+    }
+
     fn sweep(&self, first: u64) -> ProviderResult<Continue> {
         let start = Instant::now();
-        let mut counted = 0;
+        let mut total = Removed::default();
         self.state.sweep(first, |removed| {
-            self.metrics.removed_values.increment((removed - counted) as u64);
-            counted = removed;
-            info!(target: "storage", first, removed, elapsed = ?start.elapsed(), "removing state of blocks from before pruning was switched on");
-            let running =
-                self.pipeline.read(|progress| progress.stopped.is_none() && progress.mode == Mode::Run);
-            if running { Continue::Yes } else { Continue::Stop }
+            total.add(removed);
+            self.count(removed);
+            info!(target: "storage", first, values = total.values, records = total.records, elapsed = ?start.elapsed(), "removing state of blocks from before pruning was switched on");
+            self.proceed()
         })
+    }
+
+    fn count(&self, removed: Removed) {
+        self.metrics.removed_values.increment(removed.values as u64);
+        self.metrics.removed_records.increment(removed.records as u64);
+    }
+
+    fn proceed(&self) -> Continue {
+        let running =
+            self.pipeline.read(|progress| progress.stopped.is_none() && progress.mode == Mode::Run);
+        if running { Continue::Yes } else { Continue::Stop }
     }
 
     /// Waits until there is something to prune; `None` at the end.

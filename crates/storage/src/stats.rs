@@ -1,5 +1,6 @@
 use crate::{
-    PREIMAGES_DATABASE, REPOSITORY_DATABASE, STATE_DATABASE, StorageError, WAL_DATABASE,
+    OTS_INDEX_DATABASE, PREIMAGES_DATABASE, REPOSITORY_DATABASE, STATE_DATABASE, StorageError,
+    WAL_DATABASE,
     db::{Database, DatabaseStats},
     repository, state,
     wal::Wal,
@@ -46,6 +47,7 @@ impl StorageStats {
         let preimages = open(PREIMAGES_DATABASE)?;
         let values = open(STATE_DATABASE)?;
         let blocks = open(REPOSITORY_DATABASE)?;
+        let ots_index = open(OTS_INDEX_DATABASE)?;
         let state_head = |db: &Option<Arc<Database>>| match db {
             Some(db) => state::stored_head(db),
             None => Ok(None),
@@ -62,7 +64,7 @@ impl StorageStats {
             }
             _ => None,
         };
-        let databases = [Some(log), preimages, values, blocks]
+        let databases = [Some(log), preimages, values, blocks, ots_index]
             .iter()
             .flatten()
             .map(|database| database.stats())

@@ -1,12 +1,13 @@
 //! Consistent copies of all databases.
 //!
 //! A checkpoint is a directory with a copy of each database and the file [`CHECKPOINT_FILE`]. The derived databases are copied before the log, so that the log is never behind
-//! them; what they lack is refilled at the first start. Tables are hard links where the file system allows it, which makes a copy on the same file system quick and small.
+//! them; what they lack is refilled at the first start. The index of addresses is left out: it can be filled while the node runs. Tables are hard links where the file system
+//! allows it, which makes a copy on the same file system quick and small.
 
 use super::{io_error, remove_database, remove_directory};
 use crate::{
-    PREIMAGES_DATABASE, REPOSITORY_DATABASE, STATE_DATABASE, StorageError, TREE_DATABASE,
-    WAL_DATABASE,
+    OTS_INDEX_DATABASE, PREIMAGES_DATABASE, REPOSITORY_DATABASE, STATE_DATABASE, StorageError,
+    TREE_DATABASE, WAL_DATABASE,
     db::Database,
     lock::DirLock,
     repository, state,
@@ -371,6 +372,8 @@ pub fn restore(
     for name in &occupied {
         remove_database(path, name)?;
     }
+    // Not part of a checkpoint, and it would know blocks that the restored log does not have.
+    remove_database(path, OTS_INDEX_DATABASE)?;
     for name in DATABASES.into_iter().filter(|name| has(name)) {
         let target = path.join(name);
         std::fs::rename(staging.join(name), &target).map_err(io_error("create", target.clone()))?;

@@ -10,9 +10,8 @@ pub(crate) use checkpoint::{check_not_restoring, create as create_checkpoint};
 pub use verify::{Digests, Problem, VerifyReport, verify};
 
 use crate::{
-    PREIMAGES_DATABASE, REPOSITORY_DATABASE, STATE_DATABASE, StorageError, TREE_DATABASE,
-    WAL_DATABASE,
-    db::Database,
+    OTS_INDEX_DATABASE, PREIMAGES_DATABASE, REPOSITORY_DATABASE, STATE_DATABASE, StorageError,
+    TREE_DATABASE, WAL_DATABASE,
     lock::DirLock,
     wal::{HeightFile, Wal},
 };
@@ -20,12 +19,11 @@ use alloy_primitives::BlockNumber;
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 /// Databases that can be deleted: they are refilled from the block log.
-pub const DERIVED_DATABASES: [&str; 4] =
-    [STATE_DATABASE, PREIMAGES_DATABASE, REPOSITORY_DATABASE, TREE_DATABASE];
+pub const DERIVED_DATABASES: [&str; 5] =
+    [STATE_DATABASE, PREIMAGES_DATABASE, REPOSITORY_DATABASE, TREE_DATABASE, OTS_INDEX_DATABASE];
 
 /// Deletes derived databases of a data directory that no process has open; the next start of the node fills them again by executing the blocks of the log. Gives the last
 /// block of the log.
@@ -41,8 +39,7 @@ pub fn rebuild(path: &Path, databases: &[&str]) -> Result<BlockNumber, StorageEr
     }
     let _lock = DirLock::acquire(path)?;
     let (_, height) = HeightFile::open(path)?;
-    Wal::check_end(path, height.unwrap_or_default())?;
-    let wal = Wal::new(Arc::new(Database::open_read_only(path, WAL_DATABASE)?));
+    let wal = Wal::check_end(path, height.unwrap_or_default())?;
     let missing = || StorageError::Missing { database: WAL_DATABASE, path: path.to_owned() };
     let latest = wal.latest()?.ok_or_else(missing)?;
     for database in databases {

@@ -5,10 +5,11 @@ mod read;
 mod write;
 
 pub use open::Storage;
+pub(crate) use open::genesis_fingerprint;
 
 use crate::{
-    CheckpointManifest, StorageError, StorageStats,
-    db::DatabaseStats,
+    CheckpointManifest, OtsIndex, StorageError, StorageStats,
+    db::{ChainMarker, DatabaseStats, DbEnv},
     lock::DirLock,
     maintenance::create_checkpoint,
     metrics::AppendMetrics,
@@ -19,9 +20,10 @@ use crate::{
     tree::TreeDirectory,
     wal::Wal,
 };
+use alloy_primitives::B256;
 use parking_lot::{Mutex, RwLock};
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, atomic::AtomicU64},
     thread::JoinHandle,
 };
@@ -36,8 +38,18 @@ pub struct BlockchainProvider {
     inner: Arc<Inner>,
 }
 
+/// What opening a further database takes.
+#[derive(Debug)]
+struct Site {
+    path: PathBuf,
+    env: DbEnv,
+    marker: ChainMarker,
+    genesis_hash: B256,
+}
+
 #[derive(Debug)]
 struct Inner {
+    site: Site,
     wal: Arc<Wal>,
     state: Arc<StateStore>,
     repository: Arc<Repository>,
@@ -64,6 +76,15 @@ impl BlockchainProvider {
     /// Files of the Merkle tree, in directory `tree`.
     pub fn tree_store(&self) -> Arc<TreeDirectory> {
         self.inner.tree.clone()
+    }
+
+    /// Opens (creates) the index of addresses, in database `ots_index`. Blocks; call it once.
+    ///
+    /// # Errors
+    /// When it is damaged, or open already.
+    pub fn open_ots_index(&self) -> Result<OtsIndex, StorageError> {
+        let Site { path, env, marker, genesis_hash } = &self.inner.site;
+        OtsIndex::open_in(env, path, marker, *genesis_hash)
     }
 
     /// Writes everything appended so far, ends the background threads and syncs all databases. Later appends fail with `WriterStopped`; reads go on.

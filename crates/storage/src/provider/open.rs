@@ -1,7 +1,7 @@
-use super::{BlockchainProvider, Inner};
+use super::{BlockchainProvider, Inner, Site};
 use crate::{
-    STATE_DATABASE, StorageError, StorageOptions, WAL_DATABASE,
-    db::{ChainMarker, DbEnv},
+    PREIMAGES_DATABASE, STATE_DATABASE, StorageError, StorageOptions, WAL_DATABASE,
+    db::{ChainMarker, DbEnv, join},
     flush::Flusher,
     lock::DirLock,
     maintenance::{check_not_restoring, remove_database},
@@ -53,15 +53,18 @@ impl Storage {
         let genesis = genesis_block(spec);
 
         let (mut height, durable_before) = HeightFile::open(path)?;
-        let new_log = !path.join(WAL_DATABASE).join("CURRENT").exists();
-        match durable_before {
-            Some(before) if !new_log => Wal::check_end(path, before)?,
-            _ => {}
+        if path.join(WAL_DATABASE).join("CURRENT").exists() {
+            let log = Wal::check_end(path, durable_before.unwrap_or_default())?;
+            log.database().has_marker(path, &marker)?;
         }
-        let wal = Wal::open(&env, path, &marker)?;
         let open_state = || StateStore::open(&env, path, &marker, spec.genesis_state(), &options);
-        let mut state = open_state()?;
-        let repository = Repository::open(&env, path, &marker, &genesis)?;
+        // After a kill each of them reads its journal.
+        let (wal, state, repository) = std::thread::scope(|scope| {
+            let state = scope.spawn(open_state);
+            let repository = scope.spawn(|| Repository::open(&env, path, &marker, &genesis));
+            (Wal::open(&env, path, &marker), join(state), join(repository))
+        });
+        let (wal, mut state, repository) = (wal?, state?, repository?);
         let tree = TreeDirectory::open(path, &marker)?;
 
         let durable = match wal.latest()? {
@@ -85,10 +88,12 @@ impl Storage {
         if lowest < state.first() {
             warn!(
                 target: "storage", lowest, first = state.first(),
-                "another database ends before the first block whose state is kept: database state is built anew from the block log"
+                "another database ends before the first block whose state is kept: databases state and preimages are built anew from the block log"
             );
             drop(state);
+            // Records of accounts were removed with the state that named them.
             remove_database(path, STATE_DATABASE)?;
+            remove_database(path, PREIMAGES_DATABASE)?;
             state = open_state()?;
         }
         let heads =
@@ -102,13 +107,26 @@ impl Storage {
         let tip = heads.wal.min(heads.state).min(heads.repository);
         info!(target: "storage", path = %path.display(), ?heads, tip, "databases opened");
 
-        let provider =
-            start(Parts { lock, wal, height, state, repository, tree, durable, tip, options })?;
+        let genesis_hash = spec.genesis_state().block_hash;
+        let site = Site { path: path.to_owned(), env, marker, genesis_hash };
+        let provider = start(Parts {
+            site,
+            lock,
+            wal,
+            height,
+            state,
+            repository,
+            tree,
+            durable,
+            tip,
+            options,
+        })?;
         Ok((provider, heads))
     }
 }
 
 struct Parts {
+    site: Site,
     lock: DirLock,
     wal: Wal,
     height: HeightFile,
@@ -122,7 +140,7 @@ struct Parts {
 
 /// Starts the background threads.
 fn start(parts: Parts) -> Result<BlockchainProvider, StorageError> {
-    let Parts { lock, wal, height, state, repository, tree, durable, tip, options } = parts;
+    let Parts { site, lock, wal, height, state, repository, tree, durable, tip, options } = parts;
     let window = wal.next_window(durable)?;
     let (wal, state, repository) = (Arc::new(wal), Arc::new(state), Arc::new(repository));
     let pipeline = Arc::new(Pipeline::new(tip, durable));
@@ -157,6 +175,7 @@ fn start(parts: Parts) -> Result<BlockchainProvider, StorageError> {
         metrics: FlushMetrics::default(),
     };
     let inner = Inner {
+        site,
         wal,
         state,
         repository,
@@ -198,7 +217,7 @@ fn spawn(
 }
 
 /// Keccak-256 over hash, state entries and preimage hashes of block 0. The block hash alone is the same for every chain.
-fn genesis_fingerprint(spec: &ZkChainSpec) -> B256 {
+pub(crate) fn genesis_fingerprint(spec: &ZkChainSpec) -> B256 {
     let genesis = spec.genesis_state();
     let mut hasher = Keccak256::new();
     hasher.update(genesis.block_hash);

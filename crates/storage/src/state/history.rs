@@ -9,7 +9,7 @@
 
 use super::{
     BLOCK_KEYS, DATA, FIRST_KEY, FLAT_KEY_LEN, LISTED_FROM_KEY, META, StateStore, history_key,
-    put_head,
+    put_head, refs::Superseded,
 };
 use crate::{
     codec::{decode_word, read_u64, unversioned, versioned},
@@ -148,68 +148,115 @@ impl StateStore {
         Ok(())
     }
 
-    /// Removes the values that block `number` superseded, and its list. Gives the number of values.
-    pub(crate) fn prune_block(&self, number: u64) -> ProviderResult<usize> {
+    /// Removes what the blocks from `from` to `first` superseded, by their lists. `removed` is called after each block.
+    pub(crate) fn prune_lists(
+        &self,
+        from: u64,
+        first: u64,
+        mut removed: impl FnMut(Removed),
+    ) -> ProviderResult<()> {
+        let mut iterator = self.values.raw_iterator(BLOCK_KEYS)?;
+        iterator.seek(from.to_be_bytes());
+        while let Some((list_key, list)) = iterator.item() {
+            let number: [u8; 8] = list_key
+                .try_into()
+                .map_err(|_| self.values.corrupt(list_key, "key has no 8 bytes"))?;
+            let number = u64::from_be_bytes(number);
+            if number > first {
+                break;
+            }
+            removed(self.prune_list(number, list, first)?);
+            iterator.next();
+        }
+        iterator.status().map_err(|error| self.values.error(&error))
+    }
+
+    /// Removes the values that block `number` superseded, and its list.
+    fn prune_list(&self, number: u64, list: &[u8], first: u64) -> ProviderResult<Removed> {
         let list_key = number.to_be_bytes();
-        let Some(list) = self.values.get(BLOCK_KEYS, list_key)? else { return Ok(0) };
-        let keys = unversioned(&self.values, &list_key, &list)?;
+        let keys = unversioned(&self.values, &list_key, list)?;
         let (keys, rest) = keys.as_chunks::<FLAT_KEY_LEN>();
         if !rest.is_empty() {
             return Err(self.values.corrupt(list_key, "list of keys has a broken length"));
         }
-        let column = self.values.column(DATA)?;
-        let mut batch = WriteBatch::default();
-        let mut removed = 0;
+        let mut superseded = Vec::with_capacity(keys.len());
         if let Some(before) = number.checked_sub(1) {
             for key in keys {
                 let key = B256::from(key);
-                if let Some((superseded, _)) = self.last_write(&key, before)? {
-                    batch.delete_cf(column, history_key(&key, superseded));
-                    removed += 1;
+                if let Some((block, value)) = self.last_write(&key, before)? {
+                    superseded.push(Superseded { key, block, value });
                 }
             }
         }
+        let mut batch = WriteBatch::default();
         batch.delete_cf(self.values.column(BLOCK_KEYS)?, list_key);
-        self.values.write(batch, false)?;
-        Ok(removed)
+        self.remove(&superseded, batch, first)
     }
 
-    /// Removes all values that are superseded at block `first`, by a pass over the whole column. `progress` is called with their number between batches and may end the pass early.
+    /// Removes values: first what they name, then they.
+    fn remove(
+        &self,
+        superseded: &[Superseded],
+        mut batch: WriteBatch,
+        first: u64,
+    ) -> ProviderResult<Removed> {
+        let records = self.release(superseded, first)?;
+        let column = self.values.column(DATA)?;
+        for Superseded { key, block, .. } in superseded {
+            batch.delete_cf(column, history_key(key, *block));
+        }
+        self.values.write(batch, false)?;
+        Ok(Removed { values: superseded.len(), records })
+    }
+
+    /// Removes all values that are superseded at block `first`, by a pass over the whole column. `progress` is called with what was removed between batches and may end the pass early.
     pub(crate) fn sweep(
         &self,
         first: u64,
-        mut progress: impl FnMut(usize) -> Continue,
+        mut progress: impl FnMut(Removed) -> Continue,
     ) -> ProviderResult<Continue> {
-        let column = self.values.column(DATA)?;
-        let mut removed = 0;
-        let mut batch = WriteBatch::default();
-        // Key and block of the last value at or before `first`, so far.
-        let mut kept: Option<[u8; FLAT_KEY_LEN + 8]> = None;
+        let mut superseded = Vec::new();
+        // Last value at or before `first`, so far.
+        let mut kept: Option<Superseded> = None;
         let mut iterator = self.values.raw_iterator(DATA)?;
         iterator.seek_to_first();
-        while let Some(found) = iterator.key() {
+        while let Some((found, value)) = iterator.item() {
             let (key, block) =
                 split(found).ok_or_else(|| self.values.corrupt(found, "key has no 40 bytes"))?;
             if block <= first {
-                let superseded = kept.as_ref().filter(|kept| kept[..FLAT_KEY_LEN] == *key);
-                if let Some(superseded) = superseded {
-                    batch.delete_cf(column, superseded);
-                    removed += 1;
-                    if batch.len() >= BATCH {
-                        self.values.write(std::mem::take(&mut batch), false)?;
-                        if progress(removed) == Continue::Stop {
-                            return Ok(Continue::Stop);
-                        }
+                let key = B256::from_slice(key);
+                let value = decode_word(&self.values, found, value)?;
+                let before = kept.replace(Superseded { key, block, value });
+                superseded.extend(before.filter(|before| before.key == key));
+                if superseded.len() >= BATCH {
+                    let removed = self.remove(&superseded, WriteBatch::default(), first)?;
+                    superseded.clear();
+                    if progress(removed) == Continue::Stop {
+                        return Ok(Continue::Stop);
                     }
                 }
-                kept = Some(history_key(&B256::from_slice(key), block));
             }
             iterator.next();
         }
         iterator.status().map_err(|error| self.values.error(&error))?;
-        self.values.write(batch, false)?;
-        progress(removed);
+        progress(self.remove(&superseded, WriteBatch::default(), first)?);
         Ok(Continue::Yes)
+    }
+}
+
+/// What a step of pruning removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Removed {
+    /// Values of keys.
+    pub(crate) values: usize,
+    /// Records of accounts.
+    pub(crate) records: usize,
+}
+
+impl Removed {
+    pub(crate) const fn add(&mut self, more: Self) {
+        self.values += more.values;
+        self.records += more.records;
     }
 }
 

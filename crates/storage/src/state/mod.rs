@@ -2,8 +2,8 @@
 //!
 //! A read at block N looks into, in this order: the overlay (values written by blocks that are not flushed), the cache of latest flushed values, and the disk. On disk
 //! column `storage` holds the latest flushed value per flat key, column `data` every value ever written under `flat key || block number`; reads below the flushed height
-//! seek in `data`: one seek, whatever the number of blocks. Where old state is pruned, `data` lacks the values that no block from `first_block` on can see, and column
-//! `block_keys` lists the keys that each block wrote, for the pruning.
+//! seek in `data`: one seek, whatever the number of blocks. Where old state is pruned, `data` lacks the values that no block from `first_block` on can see, column
+//! `block_keys` lists the keys that each block wrote, and `account_refs` of `preimages` the values that name an account's record, for the pruning.
 //!
 //! The flush moves the disk state on while it is read. Three facts keep readers right:
 //! - `flushing_to` is raised before a flush writes. A reader at N that has read `storage` and then finds `flushing_to > N` cannot trust the value and takes it from `data`.
@@ -15,21 +15,23 @@ mod cache;
 mod history;
 mod overlay;
 mod provider;
+mod refs;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use history::{Continue, split as split_history_key, stored_first};
+pub(crate) use history::{Continue, Removed, split as split_history_key, stored_first};
 pub(crate) use provider::BlockState;
 
 use crate::{
     StorageError, StorageOptions,
     codec::{decode_word, read_u64, unversioned, versioned},
-    db::{ChainMarker, Column, ColumnKind, Database, DbEnv},
+    db::{ChainMarker, Column, ColumnKind, Database, DbEnv, join},
     metrics::StateMetrics,
 };
 use alloy_primitives::{B256, Bytes, map::B256Set};
 use cache::{AccountCache, CachedSlot, PreimageCache, SlotCache};
 use overlay::Overlay;
+use parking_lot::Mutex;
 use rocksdb::WriteBatch;
 use std::{
     fmt,
@@ -55,12 +57,16 @@ pub(crate) const STORAGE: &str = "storage";
 pub(crate) const DATA: &str = "data";
 /// Flat keys that a block wrote, by block number. Only where old state is pruned.
 const BLOCK_KEYS: &str = "block_keys";
+/// Values that name an account record, by `record hash || flat key || block number`. Only where old state is pruned.
+const ACCOUNT_REFS: &str = "account_refs";
 const META: &str = "meta";
 const STATE_HEAD_KEY: &[u8] = b"latest_block";
 const PREIMAGES_HEAD_KEY: &[u8] = b"block";
 
 /// First block whose state is readable; absent: 0.
 const FIRST_KEY: &[u8] = b"first_block";
+/// First block for which all account records are there; absent: 0.
+const PREIMAGES_FIRST_KEY: &[u8] = b"first_block";
 /// First block from which on every block has an entry in `block_keys`.
 const LISTED_FROM_KEY: &[u8] = b"block_keys_from";
 
@@ -70,8 +76,11 @@ const STATE_COLUMNS: [Column; 4] = [
     Column::new(BLOCK_KEYS, ColumnKind::Log),
     Column::new(META, ColumnKind::Log),
 ];
-const PREIMAGES_COLUMNS: [Column; 2] =
-    [Column::new(STORAGE, ColumnKind::Point), Column::new(META, ColumnKind::Log)];
+const PREIMAGES_COLUMNS: [Column; 3] = [
+    Column::new(STORAGE, ColumnKind::Point),
+    Column::new(ACCOUNT_REFS, ColumnKind::Prefix(FLAT_KEY_LEN)),
+    Column::new(META, ColumnKind::Log),
+];
 
 /// Values and preimages of all blocks.
 pub(crate) struct StateStore {
@@ -89,7 +98,11 @@ pub(crate) struct StateStore {
     preimages_head: AtomicU64,
     /// First block whose state is readable.
     first: AtomicU64,
-    /// Whether flushes write `block_keys`.
+    /// First block for which all account records are there.
+    preimages_first: AtomicU64,
+    /// Keeps flush and pruning from writing and removing the same record at once.
+    preimages_gate: Mutex<()>,
+    /// Whether flushes write `block_keys` and `account_refs`.
     lists_keys: bool,
     metrics: StateMetrics,
 }
@@ -112,8 +125,13 @@ impl StateStore {
         genesis: &GenesisState,
         options: &StorageOptions,
     ) -> Result<Self, StorageError> {
-        let values = Database::open(env, dir, STATE_DATABASE, &STATE_COLUMNS, marker)?;
-        let preimages = Database::open(env, dir, PREIMAGES_DATABASE, &PREIMAGES_COLUMNS, marker)?;
+        let (values, preimages) = std::thread::scope(|scope| {
+            let preimages = scope
+                .spawn(|| Database::open(env, dir, PREIMAGES_DATABASE, &PREIMAGES_COLUMNS, marker));
+            let values = Database::open(env, dir, STATE_DATABASE, &STATE_COLUMNS, marker);
+            (values, join(preimages))
+        });
+        let (values, preimages) = (values?, preimages?);
         let preimages_head = match read_u64(&preimages, META, PREIMAGES_HEAD_KEY)? {
             Some(head) => head,
             None => {
@@ -140,9 +158,12 @@ impl StateStore {
                 0
             }
         };
-        let first = read_u64(&values, META, FIRST_KEY)?.unwrap_or_default();
+        let preimages_first = read_u64(&preimages, META, PREIMAGES_FIRST_KEY)?.unwrap_or_default();
+        // After a loss of power the one may have forgotten what the other remembers.
+        let first = read_u64(&values, META, FIRST_KEY)?.unwrap_or_default().max(preimages_first);
         let lists_keys = options.state_history_blocks.is_some();
         history::start_or_stop_lists(&values, head, lists_keys)?;
+        refs::start_or_stop_refs(&preimages, head, preimages_head, lists_keys)?;
         Ok(Self {
             values,
             preimages,
@@ -154,6 +175,8 @@ impl StateStore {
             flushing_to: AtomicU64::new(head),
             preimages_head: AtomicU64::new(preimages_head),
             first: AtomicU64::new(first),
+            preimages_first: AtomicU64::new(preimages_first),
+            preimages_gate: Mutex::new(()),
             lists_keys,
             metrics: StateMetrics::default(),
         })
@@ -242,7 +265,7 @@ impl StateStore {
         Ok(Some(Bytes::copy_from_slice(bytes)))
     }
 
-    /// Error for a record that a flat key names but that is nowhere.
+    /// Error for a record that a flat key names at a kept block but that is nowhere.
     pub(crate) fn missing_preimage(
         &self,
         hash: B256,
@@ -276,9 +299,14 @@ impl StateStore {
                     batch.put_cf(storage, hash, versioned(bytes.as_slice()));
                 }
             }
+            if self.lists_keys {
+                refs::put_refs(&self.preimages, &mut batch, block.number(), &block.output)?;
+            }
         }
         put_head(&self.preimages, &mut batch, PREIMAGES_HEAD_KEY, last)?;
+        let gate = self.preimages_gate.lock();
         self.preimages.write(batch, false)?;
+        drop(gate);
         self.preimages_head.store(last, Ordering::SeqCst);
         Ok(())
     }

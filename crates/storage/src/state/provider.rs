@@ -34,6 +34,8 @@ impl StateProvider for BlockState {
         match self.store.account(hash)? {
             Some(account) => Ok(Some(account)),
             None => {
+                // The block may have been pruned since the value was read.
+                self.store.check_kept(self.number)?;
                 Err(self.store.missing_preimage(hash, format_args!("record of account {address}")))
             }
         }

@@ -66,14 +66,14 @@ impl Wal {
         Ok(Self::new(Database::open(env, dir, WAL_DATABASE, &columns, marker)?))
     }
 
-    /// Error if the log in `dir` ends before block `durable`. Reads only: opening a database for writing removes what lies behind a damaged place of its journal.
-    pub(crate) fn check_end(dir: &Path, durable: u64) -> Result<(), StorageError> {
-        let db = Database::open_read_only(dir, WAL_DATABASE)?;
-        let journals = journal::scan(db.path()).unwrap_or_default();
-        let found = Self::new(Arc::new(db)).latest()?.unwrap_or_default();
+    /// Opens the log in `dir` for reading; error if it ends before block `durable`. Opening it for writing removes what lies behind a damaged place of its journal.
+    pub(crate) fn check_end(dir: &Path, durable: u64) -> Result<Self, StorageError> {
+        let log = Self::new(Arc::new(Database::open_read_only(dir, WAL_DATABASE)?));
+        let found = log.latest()?.unwrap_or_default();
         if found >= durable {
-            return Ok(());
+            return Ok(log);
         }
+        let journals = journal::scan(log.db.path()).unwrap_or_default();
         let journal = journals.first().map(|damage| format!("{damage}; ")).unwrap_or_default();
         let witness = dir.join(HEIGHT_FILE).display().to_string();
         Err(StorageError::LogCut { path: dir.to_owned(), found, durable, witness, journal })

@@ -199,7 +199,7 @@ fn a_failed_sync_is_not_called_durable() {
     // Blocks that were written before the failure was noticed may be there all the same; then they are taken, and compared when they come again.
     let (provider, heads) = open(dir.path());
     assert!((3..=4).contains(&heads.wal), "{heads:?}");
-    commit(&provider, &blocks[2..]);
+    commit(&provider, &blocks[heads.state as usize..]);
     provider.flush().unwrap();
     assert_eq!(provider.heads().wal, 4);
 }

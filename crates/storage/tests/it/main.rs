@@ -7,6 +7,7 @@ mod faults;
 mod helpers;
 mod history;
 mod maintenance;
+mod ots_index;
 mod prune;
 mod recovery;
 mod tree;

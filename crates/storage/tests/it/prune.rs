@@ -1,10 +1,13 @@
 //! Old state that is not kept.
 
 use crate::helpers::*;
+use alloy_primitives::{Address, U256};
 use std::path::Path;
+use zkos_primitives::AccountProperties;
 use zkos_storage::{BlockchainProvider, Storage, StorageOptions, verify};
 use zkos_storage_api::{
     BlockWriter, ExecutedBlock, ForkChoiceWriter, ProviderError, StateProviderFactory,
+    test_utils::{ChainBuilder, TestBlock},
 };
 
 fn pruning(keep: u64) -> StorageOptions {
@@ -35,10 +38,14 @@ fn check(provider: &BlockchainProvider, from: u64, last: u64) {
     }
 }
 
-fn values(path: &Path) -> u64 {
+fn count(path: &Path, what: &str) -> u64 {
     let report = verify(path, &mut |_, _| {}).unwrap();
     assert!(report.is_sound(), "{:#?}", report.problems);
-    report.counts.iter().find(|(name, _)| *name == "state values").unwrap().1
+    report.counts.iter().find(|(name, _)| *name == what).unwrap().1
+}
+
+fn values(path: &Path) -> u64 {
+    count(path, "state values")
 }
 
 /// Values that the kept blocks can see: two of genesis, all own slots, and of the keys that are written again what `first` sees and what came later.
@@ -178,4 +185,149 @@ fn pruned_state_is_built_anew_when_blocks_below_are_needed() {
     }
     provider.flush().unwrap();
     check(&provider, 0, 30);
+}
+
+/// Changes in every block; dormant since block 1; has the dormant one's record in every other block.
+const ACCOUNTS: [Address; 3] =
+    [Address::repeat_byte(0xa0), Address::repeat_byte(0xa1), Address::repeat_byte(0xa2)];
+const SHARED: u64 = 1_000_000;
+
+fn record(nonce: u64) -> AccountProperties {
+    AccountProperties::new_eoa(nonce, U256::from(nonce))
+}
+
+/// Records of the accounts after a block.
+fn records(number: u64) -> [AccountProperties; 3] {
+    [record(number), record(SHARED), record(SHARED + number % 2)]
+}
+
+fn accounts_chain(count: u64) -> Vec<ExecutedBlock> {
+    let mut builder = ChainBuilder::new(&spec());
+    (1..=count)
+        .map(|number| {
+            let all = ACCOUNTS.into_iter().zip(records(number));
+            let accounts = all.filter(|(account, _)| number == 1 || *account != ACCOUNTS[1]);
+            builder.next_block(TestBlock {
+                accounts: accounts.collect(),
+                bytecodes: vec![number.to_be_bytes().repeat(5)],
+                ..Default::default()
+            })
+        })
+        .collect()
+}
+
+fn check_accounts(provider: &BlockchainProvider, from: u64, last: u64) {
+    for number in from..=last {
+        let state = provider.history_by_block_number(number).unwrap();
+        let found = ACCOUNTS.map(|account| state.account(account).unwrap());
+        assert_eq!(found, records(number).map(Some), "block {number}");
+    }
+}
+
+/// Preimages of genesis, bytecodes of all blocks, and the records that the kept blocks name.
+fn expected_preimages(first: u64, last: u64) -> u64 {
+    let genesis = spec().genesis_state().preimages.len() as u64;
+    genesis + last + (last - first.max(1) + 1) + 2
+}
+
+#[test]
+fn account_records_go_when_no_kept_block_names_them() {
+    let dir = tempdir();
+    let blocks = accounts_chain(120);
+    let (provider, _) = Storage::open(dir.path(), &spec(), pruning(10)).unwrap();
+    provider.set_finalized_block(1000);
+    for (from, to) in [(0, 40), (40, 41), (41, 90)] {
+        commit(&provider, &blocks[from..to]);
+        provider.flush().unwrap();
+        let (first, last) = (to as u64 - 10, to as u64);
+        wait_until("pruning", || first_kept(&provider) == first);
+        check_accounts(&provider, first, last);
+    }
+    provider.shutdown().unwrap();
+    drop(provider);
+    assert_eq!(count(dir.path(), "preimages"), expected_preimages(80, 90));
+
+    // Killed and started again.
+    let (provider, _) = Storage::open(dir.path(), &spec(), pruning(10)).unwrap();
+    provider.set_finalized_block(1000);
+    commit(&provider, &blocks[90..100]);
+    provider.abandon();
+    drop(provider);
+    let (provider, heads) = Storage::open(dir.path(), &spec(), pruning(10)).unwrap();
+    provider.set_finalized_block(1000);
+    for block in &blocks[heads.state.min(heads.repository) as usize..] {
+        commit(&provider, std::slice::from_ref(block));
+    }
+    provider.flush().unwrap();
+    wait_until("pruning", || first_kept(&provider) == 110);
+    check_accounts(&provider, 110, 120);
+    provider.shutdown().unwrap();
+    drop(provider);
+    assert_eq!(count(dir.path(), "preimages"), expected_preimages(110, 120));
+}
+
+#[test]
+fn account_records_from_before_pruning_go_too() {
+    let dir = tempdir();
+    let blocks = accounts_chain(66);
+    let (provider, _) = open(dir.path());
+    commit(&provider, &blocks[..50]);
+    drop(provider);
+    assert_eq!(count(dir.path(), "preimages"), expected_preimages(1, 50));
+
+    let (provider, _) = Storage::open(dir.path(), &spec(), pruning(5)).unwrap();
+    provider.set_finalized_block(1000);
+    commit(&provider, &blocks[50..56]);
+    provider.flush().unwrap();
+    wait_until("pruning", || first_kept(&provider) == 51);
+    check_accounts(&provider, 51, 56);
+    provider.shutdown().unwrap();
+    drop(provider);
+    assert_eq!(count(dir.path(), "preimages"), expected_preimages(51, 56));
+
+    // Off: all records stay from here on. On again.
+    let (provider, _) = open(dir.path());
+    commit(&provider, &blocks[56..59]);
+    drop(provider);
+    assert_eq!(count(dir.path(), "preimages"), expected_preimages(51, 59));
+    let (provider, _) = Storage::open(dir.path(), &spec(), pruning(2)).unwrap();
+    provider.set_finalized_block(1000);
+    commit(&provider, &blocks[59..]);
+    provider.flush().unwrap();
+    wait_until("pruning", || first_kept(&provider) == 64);
+    check_accounts(&provider, 64, 66);
+    provider.shutdown().unwrap();
+    drop(provider);
+    assert_eq!(count(dir.path(), "preimages"), expected_preimages(64, 66));
+}
+
+#[test]
+fn pruned_records_are_built_anew_with_the_state() {
+    for deleted in ["state", "preimages", "repository"] {
+        let dir = tempdir();
+        let blocks = accounts_chain(30);
+        let (provider, _) = Storage::open(dir.path(), &spec(), pruning(5)).unwrap();
+        provider.set_finalized_block(1000);
+        commit(&provider, &blocks);
+        provider.flush().unwrap();
+        wait_until("pruning", || first_kept(&provider) == 25);
+        provider.shutdown().unwrap();
+        drop(provider);
+        std::fs::remove_dir_all(dir.path().join(deleted)).unwrap();
+        let (provider, heads) = Storage::open(dir.path(), &spec(), pruning(5)).unwrap();
+        assert_eq!((heads.wal, heads.state.min(heads.repository)), (30, 0), "{deleted}");
+        for block in &blocks {
+            let state = provider.pending().unwrap();
+            if let Some(before) = block.number().checked_sub(1).filter(|before| *before > 0) {
+                let found = ACCOUNTS.map(|account| state.account(account).unwrap());
+                assert_eq!(found, records(before).map(Some), "{deleted}: block {before}");
+            }
+            provider.append(block.clone()).unwrap();
+            provider.flush().unwrap();
+        }
+        check_accounts(&provider, 1, 30);
+        provider.shutdown().unwrap();
+        drop(provider);
+        assert_eq!(count(dir.path(), "preimages"), expected_preimages(1, 30), "{deleted}");
+    }
 }

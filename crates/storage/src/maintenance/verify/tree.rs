@@ -36,13 +36,27 @@ fn verify_tree<S: TreeStore>(
     report: &mut VerifyReport,
     tell: &mut dyn FnMut(&'static str, u64),
 ) {
-    let tree = match MerkleTree::open(files).and_then(|tree| tree.verify().map(|()| tree)) {
+    let opened = MerkleTree::open(files).and_then(|tree| {
+        tree.verify_with(&mut |leaves, _| {
+            if leaves > 0 {
+                tell("leaves hashed", leaves);
+            }
+        })?;
+        Ok(tree)
+    });
+    let tree = match opened {
         Ok(tree) => tree,
         Err(error) => {
             report.problem(TREE_DATABASE, error.to_string());
             return;
         }
     };
+    if let Some(damage) = tree.index_damage() {
+        report.problem(
+            TREE_DATABASE,
+            format!("{damage}; the key index has been made anew from the leaves, which are whole"),
+        );
+    }
     report.tree = tree.latest_version().zip(tree.latest()).map(|(version, output)| {
         TreeCommitment { version, root: output.root, leaf_count: output.leaf_count }
     });
