@@ -5,6 +5,7 @@ use crate::{
     discovery::L1Contracts,
     logs::{self, LogScanError},
     provider::{CallError, L1Provider},
+    upgrade::applied_upgrade_txs,
     watcher::{CommittedBatch, CommittedBatches},
 };
 use alloy_consensus::Transaction;
@@ -29,6 +30,15 @@ pub struct RelearntBatch {
     pub upgrade_tx_hash: B256,
     /// L1 transaction of the commit.
     pub l1_tx: B256,
+}
+
+/// Where the hash of the upgrade transaction comes from that a batch's commitment contains, if any: L1 does not tell which batch an executed upgrade was in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpgradeTxs<'a> {
+    /// It is one of these.
+    Known(&'a [B256]),
+    /// L1 has applied the upgrade to the chain, which did not exist before this L1 block.
+    AppliedSince(u64),
 }
 
 /// Why a batch could not be re-learnt.
@@ -122,14 +132,13 @@ pub async fn stored_batch_hash(
 
 /// Re-learns a committed batch: finds its commit, decodes the calldata, and checks the result against `storedBatchHash`.
 ///
-/// `known` spares the search in the logs. `upgrade_tx_hashes` are hashes of upgrade transactions that the batch may contain (for batch 1
-/// the genesis upgrade); the commitment is tried with none first, because L1 does not tell which batch an executed upgrade was in.
+/// `known` spares the search in the logs. The commitment is tried without an upgrade transaction first, then with those that `upgrades` gives.
 pub async fn relearn_batch(
     provider: &L1Provider,
     contracts: &L1Contracts,
     known: Option<&CommittedBatches>,
     batch: u64,
-    upgrade_tx_hashes: &[B256],
+    upgrades: UpgradeTxs<'_>,
 ) -> Result<RelearntBatch, BatchError> {
     let on_l1 = stored_batch_hash(provider, contracts.diamond, batch).await?;
     let mut candidates: Vec<B256> =
@@ -140,7 +149,7 @@ pub async fn relearn_batch(
     // The last commit first: earlier ones were reverted.
     let mut failure = BatchError::NotFound { batch };
     for tx in candidates.into_iter().rev() {
-        match decode_commit(provider, contracts, batch, tx, on_l1, upgrade_tx_hashes).await {
+        match decode_commit(provider, contracts, batch, tx, on_l1, upgrades).await {
             Ok(found) => return Ok(found),
             Err(error) if error.is_transient() => return Err(error),
             Err(error) => {
@@ -158,7 +167,7 @@ async fn decode_commit(
     batch: u64,
     hash: B256,
     on_l1: B256,
-    upgrade_tx_hashes: &[B256],
+    upgrades: UpgradeTxs<'_>,
 ) -> Result<RelearntBatch, BatchError> {
     let tx = provider
         .inner()
@@ -170,14 +179,27 @@ async fn decode_commit(
     }
     let (previous, commit) = decode_commit_calldata(tx.input(), contracts.diamond)
         .map_err(|source| BatchError::Calldata { batch, tx: hash, source })?;
-    let without = commit.stored(B256::ZERO);
-    for upgrade_tx_hash in core::iter::once(B256::ZERO).chain(upgrade_tx_hashes.iter().copied()) {
-        let stored = commit.stored(upgrade_tx_hash);
-        if stored.hash() == on_l1 {
-            return Ok(RelearntBatch { commit, stored, previous, upgrade_tx_hash, l1_tx: hash });
-        }
-    }
-    Err(BatchError::Contradiction { batch, tx: hash, on_l1, computed: without.hash() })
+    let fits = |upgrade_tx_hash: &B256| commit.stored(*upgrade_tx_hash).hash() == on_l1;
+    let upgrade_tx_hash = if fits(&B256::ZERO) {
+        Some(B256::ZERO)
+    } else {
+        let applied;
+        let candidates: &[B256] = match upgrades {
+            UpgradeTxs::Known(hashes) => hashes,
+            UpgradeTxs::AppliedSince(floor) => {
+                applied =
+                    applied_upgrade_txs::<BatchError>(provider, contracts.diamond, floor).await?;
+                &applied
+            }
+        };
+        candidates.iter().copied().find(fits)
+    };
+    let Some(upgrade_tx_hash) = upgrade_tx_hash else {
+        let computed = commit.stored(B256::ZERO).hash();
+        return Err(BatchError::Contradiction { batch, tx: hash, on_l1, computed });
+    };
+    let stored = commit.stored(upgrade_tx_hash);
+    Ok(RelearntBatch { commit, stored, previous, upgrade_tx_hash, l1_tx: hash })
 }
 
 /// Hashes of the transactions that committed `batch`, oldest first (more than one after reverts).

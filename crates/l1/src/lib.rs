@@ -5,6 +5,7 @@
 //! - [`discovery`]: from bridgehub address and chain id to all contracts, counters and settings, with checks.
 //! - [`genesis`]: the genesis upgrade transaction and the code it needs.
 //! - [`upgrade`]: protocol upgrades after genesis.
+//! - [`bytecodes`]: code that upgrades deploy.
 //! - [`watcher`]: priority transactions in order, and how far batches have come.
 //! - [`batches`]: committed batches re-learnt from L1.
 //! - [`sender`]: one pipelined transaction sender per operator key.
@@ -18,6 +19,7 @@
 //! Nothing here ends the node for a fault of L1 that may pass.
 
 pub mod batches;
+pub mod bytecodes;
 pub mod contracts;
 pub mod deposit;
 pub mod discovery;
@@ -29,6 +31,7 @@ pub mod sender;
 pub mod upgrade;
 pub mod watcher;
 
+pub use bytecodes::find_bytecode_supplier;
 pub use discovery::{
     BatchCounters, DiscoveryError, L1Contracts, L1State, OperatorRole, PubdataPricingMode,
     check_operators, discover,
@@ -40,7 +43,9 @@ pub use sender::{
     L1Sender, L1SenderConfig, L1SenderTask, L1TxRequest, SendError, ensure_key_allowed,
     ensure_keys_distinct,
 };
-pub use upgrade::{ProtocolUpgrade, UpgradeError, fetch_upgrade, find_scheduled_upgrade};
+pub use upgrade::{
+    ProtocolUpgrade, UpgradeError, applied_upgrade_txs, fetch_upgrade, find_scheduled_upgrade,
+};
 pub use watcher::{
     BatchPoint, CommittedBatch, CommittedBatches, Confirmations, L1Finality, L1PriorityTx,
     L1Watcher, L1WatcherConfig, L1WatcherHandle, ScheduledUpgrade, WatcherError,

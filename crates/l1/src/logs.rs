@@ -2,7 +2,7 @@
 
 use crate::provider::{L1Provider, is_transient};
 use alloy_provider::Provider;
-use alloy_rpc_types_eth::{Filter, Log};
+use alloy_rpc_types_eth::{BlockNumberOrTag, Filter, Log};
 use alloy_transport::TransportError;
 
 /// Largest span of one request in a long scan.
@@ -85,6 +85,31 @@ pub(crate) async fn scan_backwards(
             Err(error) if error.is_range_limit() && span > 1 => span /= 2,
             Err(error) => return Err(error),
         }
+    }
+}
+
+/// All logs from `floor` to the head, in order; in chunks where the node does not give them at once.
+pub(crate) async fn all_logs<E>(
+    provider: &L1Provider,
+    filter: &Filter,
+    floor: u64,
+) -> Result<Vec<Log>, E>
+where
+    E: From<LogScanError> + From<TransportError>,
+{
+    let head = provider.block(BlockNumberOrTag::Latest).await?.map_or(0, |block| block.number);
+    match get_logs(provider, filter, floor, head).await {
+        Ok(found) => Ok(found),
+        Err(error) if error.is_range_limit() => {
+            let mut found: Vec<Log> = Vec::new();
+            scan_backwards(provider, filter, head, floor, |chunk| {
+                found.splice(0..0, chunk.iter().cloned());
+                false
+            })
+            .await?;
+            Ok(found)
+        }
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -5,14 +5,15 @@
 //! on blocks may have the new version, and applies the cut on L1 once no batch of the old version is left to be committed.
 
 use crate::{
-    contracts::{DiamondCutData, IChainAdmin, IChainTypeManager, IUpgrade},
+    bytecodes::fetch_bytecodes,
+    contracts::{DiamondCutData, IChainAdmin, IChainTypeManager, IUpgrade, IZkChain},
     discovery::L1Contracts,
-    logs::{self, LogScanError},
+    logs::{LogScanError, all_logs},
     provider::{CallError, L1Provider},
     watcher::ScheduledUpgrade,
 };
-use alloy_primitives::{Address, B256, Sealable, Sealed, keccak256};
-use alloy_rpc_types_eth::{BlockNumberOrTag, Filter, Log};
+use alloy_primitives::{Address, B256, Bytes, Sealable, Sealed, keccak256};
+use alloy_rpc_types_eth::{Filter, Log};
 use alloy_sol_types::{SolCall, SolEvent, SolValue};
 use alloy_transport::TransportError;
 use std::collections::BTreeMap;
@@ -30,6 +31,8 @@ pub struct ProtocolUpgrade {
     pub timestamp: u64,
     /// First transaction of the first block with the new version; none if only the patch version changes.
     pub tx: Option<Sealed<TxUpgrade>>,
+    /// Code that the transaction deploys and that must be known before it is executed, keyed by its blake2s hash.
+    pub force_preimages: Vec<(B256, Bytes)>,
 }
 
 /// Why an upgrade can't be read from L1.
@@ -75,6 +78,28 @@ pub enum UpgradeError {
         /// Broken rule.
         source: CanonicalTxError,
     },
+    /// The transaction deploys code, and nobody knows where it is published.
+    #[error(
+        "the upgrade to {version} deploys {count} bytecodes, and the chain type manager names no bytecode supplier: set --l1.bytecode-supplier-address"
+    )]
+    NoBytecodeSupplier {
+        /// Announced version.
+        version: ProtocolVersion,
+        /// Number of bytecodes.
+        count: usize,
+    },
+    /// Code that the transaction deploys was not published.
+    #[error(
+        "the upgrade to {version} deploys bytecodes that bytecode supplier {supplier} has not published: {missing:?}"
+    )]
+    MissingBytecodes {
+        /// Announced version.
+        version: ProtocolVersion,
+        /// Contract asked.
+        supplier: Address,
+        /// Their blake2s hashes.
+        missing: Vec<B256>,
+    },
     /// A contract call failed.
     #[error(transparent)]
     Call(#[from] CallError),
@@ -115,7 +140,7 @@ pub async fn find_scheduled_upgrade(
     let filter = Filter::new()
         .address(contracts.chain_admin)
         .event_signature(IChainAdmin::UpdateUpgradeTimestamp::SIGNATURE_HASH);
-    let logs = all_logs(provider, &filter, floor).await?;
+    let logs = all_logs::<UpgradeError>(provider, &filter, floor).await?;
     Ok(next_scheduled(&logs, current))
 }
 
@@ -135,12 +160,13 @@ fn next_scheduled(logs: &[Log], current: ProtocolVersion) -> Option<ScheduledUpg
     announced.into_iter().next().map(|(version, timestamp)| ScheduledUpgrade { version, timestamp })
 }
 
-/// Fetches an announced upgrade of a chain whose version is `from`, and checks it against what L1 would apply.
+/// Fetches an announced upgrade of a chain whose version is `from`, with the code that it deploys, and checks it against what L1 would apply.
 ///
-/// `floor` is an L1 block before which nothing was registered.
+/// `supplier` is the contract that code is published in, `floor` an L1 block before which nothing was registered.
 pub async fn fetch_upgrade(
     provider: &L1Provider,
     contracts: &L1Contracts,
+    supplier: Option<Address>,
     from: ProtocolVersion,
     scheduled: ScheduledUpgrade,
     floor: u64,
@@ -151,7 +177,7 @@ pub async fn fetch_upgrade(
         .address(ctm)
         .event_signature(IChainTypeManager::NewUpgradeCutData::SIGNATURE_HASH)
         .topic1(B256::from(version.pack()));
-    let logs = all_logs(provider, &filter, floor).await?;
+    let logs = all_logs::<UpgradeError>(provider, &filter, floor).await?;
     if logs.is_empty() {
         return Err(UpgradeError::NotRegistered { ctm, version });
     }
@@ -172,7 +198,38 @@ pub async fn fetch_upgrade(
         .map(|event| event.diamondCutData)
         .find(|cut| keccak256(cut.abi_encode()) == on_l1)
         .ok_or(UpgradeError::OtherCut { ctm, from, version, on_l1 })?;
-    decode_cut(&cut, from, version, timestamp)
+    let mut upgrade = decode_cut(&cut, from, version, timestamp)?;
+    if let Some(tx) = upgrade.tx.as_ref().filter(|tx| !tx.factory_deps.is_empty()) {
+        let count = tx.factory_deps.len();
+        let supplier = supplier.ok_or(UpgradeError::NoBytecodeSupplier { version, count })?;
+        let found = fetch_bytecodes::<UpgradeError>(provider, supplier, &tx.factory_deps).await?;
+        let missing: Vec<B256> =
+            tx.factory_deps.iter().filter(|hash| !found.contains_key(*hash)).copied().collect();
+        if !missing.is_empty() {
+            return Err(UpgradeError::MissingBytecodes { version, supplier, missing });
+        }
+        upgrade.force_preimages = found.into_iter().collect();
+    }
+    Ok(upgrade)
+}
+
+/// Hashes of the upgrade transactions of all upgrades that L1 has applied to a chain so far, the genesis upgrade's included, oldest first.
+///
+/// `floor` is an L1 block before which the chain did not exist.
+pub async fn applied_upgrade_txs<E>(
+    provider: &L1Provider,
+    diamond: Address,
+    floor: u64,
+) -> Result<Vec<B256>, E>
+where
+    E: From<LogScanError> + From<TransportError>,
+{
+    let filter =
+        Filter::new().address(diamond).event_signature(IZkChain::UpgradeComplete::SIGNATURE_HASH);
+    let logs = all_logs::<E>(provider, &filter, floor).await?;
+    // A patch has no transaction.
+    let hashes = logs.iter().filter_map(|log| log.topics().get(2)).filter(|hash| !hash.is_zero());
+    Ok(hashes.copied().collect())
 }
 
 /// Reads the upgrade out of the initialisation call of its cut.
@@ -204,36 +261,15 @@ fn decode_cut(
     };
     // L1 refuses to apply the cut before this time, whatever the admin announced.
     let earliest = u64::try_from(proposed.upgradeTimestamp).unwrap_or(u64::MAX);
-    Ok(ProtocolUpgrade { version, timestamp: timestamp.max(earliest), tx })
-}
-
-/// All logs from `floor` to the head, in order; in chunks where the node does not give them at once.
-async fn all_logs(
-    provider: &L1Provider,
-    filter: &Filter,
-    floor: u64,
-) -> Result<Vec<Log>, UpgradeError> {
-    let head = provider.block(BlockNumberOrTag::Latest).await?.map_or(0, |block| block.number);
-    match logs::get_logs(provider, filter, floor, head).await {
-        Ok(found) => Ok(found),
-        Err(error) if error.is_range_limit() => {
-            let mut found: Vec<Log> = Vec::new();
-            logs::scan_backwards(provider, filter, head, floor, |chunk| {
-                found.splice(0..0, chunk.iter().cloned());
-                false
-            })
-            .await?;
-            Ok(found)
-        }
-        Err(error) => Err(error.into()),
-    }
+    let timestamp = timestamp.max(earliest);
+    Ok(ProtocolUpgrade { version, timestamp, tx, force_preimages: Vec::new() })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::contracts::{L2CanonicalTransaction, ProposedUpgrade};
-    use alloy_primitives::{Bytes, LogData, U256, address};
+    use alloy_primitives::{LogData, U256, address};
 
     const V31: ProtocolVersion = ProtocolVersion::new(31, 0);
 

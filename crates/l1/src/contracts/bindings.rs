@@ -108,6 +108,7 @@ sol! {
         function protocolVersion() external view returns (uint256);
         function protocolVersionIsActive(uint256 version) external view returns (bool);
         function upgradeCutHash(uint256 oldVersion) external view returns (bytes32);
+        function L1_BYTECODES_SUPPLIER() external view returns (address);
     }
 
     #[derive(Debug, PartialEq, Eq)]
@@ -119,6 +120,7 @@ sol! {
         event BlocksRevert(uint256 totalBatchesCommitted, uint256 totalBatchesVerified, uint256 totalBatchesExecuted);
         event NewPriorityRequest(uint256 txId, bytes32 txHash, uint64 expirationTimestamp, L2CanonicalTransaction transaction, bytes[] factoryDeps);
         event NewPriorityRequestId(uint256 indexed txId, bytes32 indexed txHash);
+        event UpgradeComplete(uint256 indexed newProtocolVersion, bytes32 indexed l2UpgradeTxHash, ProposedUpgrade upgrade);
         event GenesisUpgrade(address indexed zkChain, L2CanonicalTransaction l2Transaction, uint256 indexed protocolVersion, bytes[] factoryDeps);
 
         function getTotalBatchesCommitted() external view returns (uint256);
@@ -335,6 +337,7 @@ mod tests {
             (IChainTypeManager::protocolVersionCall::SELECTOR, hex!("2ae9c600")),
             (IChainTypeManager::protocolVersionIsActiveCall::SELECTOR, hex!("def9d6af")),
             (IChainTypeManager::upgradeCutHashCall::SELECTOR, hex!("52c9eacb")),
+            (IChainTypeManager::L1_BYTECODES_SUPPLIERCall::SELECTOR, hex!("18f0c09b")),
             (IUpgrade::upgradeCall::SELECTOR, hex!("16ef1303")),
             (IZkChain::getTotalBatchesCommittedCall::SELECTOR, hex!("db1f0bf9")),
             (IZkChain::getTotalBatchesVerifiedCall::SELECTOR, hex!("ef3f0bae")),
@@ -404,6 +407,10 @@ mod tests {
             (
                 IZkChain::NewPriorityRequestId::SIGNATURE_HASH,
                 b256!("779f441679936c5441b671969f37400b8c3ed0071cb47444431bf985754560df"),
+            ),
+            (
+                IZkChain::UpgradeComplete::SIGNATURE_HASH,
+                b256!("6bd09c836cb5c068d0e56c5463173036c9e0664c3c89a09c4b2ea71106abfc37"),
             ),
             (
                 IZkChain::GenesisUpgrade::SIGNATURE_HASH,

@@ -1,11 +1,15 @@
 //! A batch through commit, prove and execute, as the batcher will drive it; what can be learnt of it afterwards; its revert.
 
-use crate::harness::{Anvil, sender_config, watcher_config, within};
+use crate::{
+    harness::{Anvil, sender_config, watcher_config, within},
+    upgrade::{Governor, upgrade_tx},
+};
 use alloy_primitives::{Address, B256, KECCAK256_EMPTY, keccak256};
 use std::time::SystemTime;
 use zkos_l1::{
     BatchPoint, L1Provider, L1Sender, L1State, L1TxRequest, L1Watcher, SendError,
-    batches::{relearn_batch, stored_batch_hash},
+    applied_upgrade_txs,
+    batches::{BatchError, UpgradeTxs, relearn_batch, stored_batch_hash},
     contracts::{
         ISettlementErrors, PriorityOpsBatchInfo, commit_calldata, execute_calldata, fake_proof,
         prove_calldata, revert_calldata,
@@ -169,13 +173,17 @@ async fn batches_are_committed_proved_executed_and_relearnt() {
         (now.committed, now.proved, now.executed),
         (seen.committed, seen.proved, seen.executed)
     );
-    for (known, info) in
-        [(None, &stored[0]), (Some(&fresh.batches), &stored[1]), (None, &stored[2])]
-    {
-        let found =
-            relearn_batch(&provider, &state.contracts, known, info.batch_number, &[upgrade])
-                .await
-                .unwrap();
+    let given = [upgrade];
+    let (given, applied) = (UpgradeTxs::Known(&given), UpgradeTxs::AppliedSince(0));
+    for (known, info, upgrades) in [
+        (None, &stored[0], given),
+        (None, &stored[0], applied),
+        (Some(&fresh.batches), &stored[1], given),
+        (None, &stored[2], applied),
+    ] {
+        let found = relearn_batch(&provider, &state.contracts, known, info.batch_number, upgrades)
+            .await
+            .unwrap();
         assert_eq!(found.stored, *info);
         assert_eq!(found.commit.last_block_number, info.batch_number * 10);
         assert_eq!(
@@ -183,7 +191,9 @@ async fn batches_are_committed_proved_executed_and_relearnt() {
             if info.batch_number == 1 { upgrade } else { B256::ZERO }
         );
     }
-    let error = relearn_batch(&provider, &state.contracts, None, 1, &[]).await.unwrap_err();
+    let error = relearn_batch(&provider, &state.contracts, None, 1, UpgradeTxs::Known(&[]))
+        .await
+        .unwrap_err();
     assert!(error.to_string().contains("contradicts l1"), "{error}");
     assert!(!watching.is_finished());
     watching.abort();
@@ -267,6 +277,58 @@ async fn reverted_batches_take_finality_back() {
     )
     .await
     .unwrap();
-    let found = relearn_batch(&provider, &state.contracts, None, 2, &[]).await.unwrap();
+    let found = relearn_batch(&provider, &state.contracts, None, 2, UpgradeTxs::AppliedSince(0))
+        .await
+        .unwrap();
     assert_eq!(found.commit, again);
+}
+
+#[tokio::test]
+async fn a_batch_with_a_later_upgrade_is_relearnt() {
+    let Some(anvil) = Anvil::start(&[]).await else { return };
+    let provider = anvil.provider().await;
+    let state = anvil.discover(&provider).await;
+    let diamond = state.contracts.diamond;
+    let genesis_upgrade = fetch_genesis_upgrade(&provider, diamond).await.unwrap();
+    let floor = genesis_upgrade.l1_block;
+    let first_hash = genesis_upgrade.tx.seal();
+    let applied =
+        async || applied_upgrade_txs::<BatchError>(&provider, diamond, floor).await.unwrap();
+    assert_eq!(applied().await, [first_hash]);
+
+    // An upgrade can be applied when the one before it is done with.
+    let operators = Operators::start(&anvil, &provider, &state).await;
+    let commit = async |previous: &StoredBatchInfo, info: &CommitBatchInfo| {
+        let pending = operators.commit.send(operators.commit(previous, info)).await.unwrap();
+        within("commit", pending.receipt()).await.unwrap();
+    };
+    let genesis = anvil.deployment.genesis_batch();
+    let info = batch(&state, 1);
+    commit(&genesis, &info).await;
+    let first = info.stored(first_hash);
+    operators.prove(&genesis, &[first]).await.unwrap();
+    operators.execute(&[first]).await.unwrap();
+
+    let governor = Governor::new(&anvil, &provider).await;
+    let tx = upgrade_tx(b"upgrade");
+    let cut = governor.register(&anvil, state.protocol_version, &tx).await;
+    governor.apply(diamond, state.protocol_version, cut).await;
+    let second_hash = tx.canonical_hash();
+    assert_eq!(applied().await, [first_hash, second_hash]);
+
+    let info = batch(&state, 2);
+    commit(&first, &info).await;
+    let second = info.stored(second_hash);
+    assert_eq!(stored_batch_hash(&provider, diamond, 2).await.unwrap(), second.hash());
+    let known = [first_hash];
+    let learn = async |batch, upgrades| {
+        relearn_batch(&provider, &state.contracts, None, batch, upgrades).await
+    };
+    // The genesis upgrade is not the only one there is.
+    let error = learn(2, UpgradeTxs::Known(&known)).await.unwrap_err();
+    assert!(matches!(error, BatchError::Contradiction { batch: 2, .. }), "{error}");
+    for (number, stored, hash) in [(1, first, first_hash), (2, second, second_hash)] {
+        let found = learn(number, UpgradeTxs::AppliedSince(floor)).await.unwrap();
+        assert_eq!((found.stored, found.upgrade_tx_hash), (stored, hash));
+    }
 }

@@ -86,6 +86,22 @@ pub enum DaCommitmentScheme {
     BlobsZksyncOs = 4,
 }
 
+impl TryFrom<DaCommitmentScheme> for PubdataMode {
+    type Error = DaError;
+
+    /// How a batch that L1 took with this scheme was published.
+    fn try_from(scheme: DaCommitmentScheme) -> Result<Self, Self::Error> {
+        match scheme {
+            DaCommitmentScheme::EmptyNoDa => Ok(Self::Validium),
+            DaCommitmentScheme::BlobsAndPubdataKeccak256 => Ok(Self::Calldata),
+            DaCommitmentScheme::BlobsZksyncOs => Ok(Self::Blobs),
+            DaCommitmentScheme::None | DaCommitmentScheme::PubdataKeccak256 => {
+                Err(DaError::Unsupported(scheme))
+            }
+        }
+    }
+}
+
 impl From<DaCommitmentScheme> for u8 {
     fn from(scheme: DaCommitmentScheme) -> Self {
         scheme as Self
