@@ -17,7 +17,7 @@ use std::{
 use tokio::sync::Semaphore;
 use tracing::error;
 use zkos_executor::StateError;
-use zkos_primitives::{PubdataMode, ReplayRecord, StoredBatchInfo};
+use zkos_primitives::{DaCommitmentScheme, ReplayRecord, StoredBatchInfo};
 use zkos_stateless::{BatchInput, BuildError, INPUT_FORMAT, StateReader, build};
 use zkos_storage_api::{ProviderError, ReplayRecordReader, StateProviderBox, StateProviderFactory};
 use zkos_tree::TreeError;
@@ -36,6 +36,8 @@ pub struct KnownBatchInfo {
     pub first_block: BlockNumber,
     /// Last block.
     pub last_block: BlockNumber,
+    /// How its commitment to the pubdata is made; none for genesis.
+    pub da_commitment_scheme: DaCommitmentScheme,
     /// L1 transaction that committed it, where known.
     pub commit_tx: Option<B256>,
 }
@@ -143,7 +145,6 @@ type Lookup = dyn Fn(u64) -> BoxFuture<'static, eyre::Result<Option<KnownBatchIn
 struct Sources {
     log: Box<dyn Log>,
     tree: SharedTree,
-    mode: PubdataMode,
     lookup: Box<Lookup>,
 }
 
@@ -178,13 +179,8 @@ impl BatchInputs {
         &self.index
     }
 
-    pub(crate) fn provide<P, L>(
-        &self,
-        provider: P,
-        tree: SharedTree,
-        mode: PubdataMode,
-        layer: Arc<L>,
-    ) where
+    pub(crate) fn provide<P, L>(&self, provider: P, tree: SharedTree, layer: Arc<L>)
+    where
         P: ReplayRecordReader + StateProviderFactory + Send + Sync + 'static,
         L: SettlementLayer,
     {
@@ -193,12 +189,8 @@ impl BatchInputs {
             Box::pin(async move { layer.committed_batch(batch).await })
         };
         // The extension starts once.
-        let _ = self.sources.set(Sources {
-            log: Box::new(provider),
-            tree,
-            mode,
-            lookup: Box::new(lookup),
-        });
+        let _ =
+            self.sources.set(Sources { log: Box::new(provider), tree, lookup: Box::new(lookup) });
     }
 
     /// A batch: a sealed one as this node cut it, an older one as committed on L1. None if there is no such batch.
@@ -254,7 +246,6 @@ impl BatchInputs {
     /// When it can't be made: see the variants.
     pub async fn input(&self, batch: u64) -> Result<Option<BatchInput>, BatchInputError> {
         let Some(found) = self.batch(batch).await? else { return Ok(None) };
-        let blocks = (found.first_block, found.last_block);
         let interrupted = |_| BatchInputError::Interrupted(batch);
         let permit = self
             .permits
@@ -265,7 +256,7 @@ impl BatchInputs {
         let sources = self.sources.clone();
         tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            sources.get().ok_or(BatchInputError::NotReady)?.build(batch, blocks).map(Some)
+            sources.get().ok_or(BatchInputError::NotReady)?.build(&found).map(Some)
         })
         .await
         .map_err(interrupted)?
@@ -273,11 +264,15 @@ impl BatchInputs {
 }
 
 impl Sources {
-    fn build(
-        &self,
-        batch: u64,
-        (first, last): (BlockNumber, BlockNumber),
-    ) -> Result<BatchInput, BatchInputError> {
+    fn build(&self, batch: &KnownBatchInfo) -> Result<BatchInput, BatchInputError> {
+        let KnownBatchInfo {
+            stored,
+            first_block: first,
+            last_block: last,
+            da_commitment_scheme: scheme,
+            commit_tx: _,
+        } = *batch;
+        let batch = stored.batch_number;
         let records = (first..=last)
             .map(|number| self.log.replay_record_or_err(number))
             .collect::<Result<Vec<Arc<ReplayRecord>>, _>>()?;
@@ -292,7 +287,7 @@ impl Sources {
         let state = State(self.log.history_by_block_number(before)?);
         let prove =
             |reads: &[B256], writes: &[B256]| self.tree.read().prove_batch(before, reads, writes);
-        match build(batch, self.mode.scheme(), output, &records, state, prove) {
+        match build(batch, scheme, output, &records, state, prove) {
             // The batch was executed on L1 meanwhile.
             Err(BuildError::Proof { .. }) if !kept(&self.tree) => Err(pruned()),
             result => Ok(result?),
@@ -359,7 +354,13 @@ mod tests {
 
     fn batch(number: u64, first_block: u64, last_block: u64) -> KnownBatchInfo {
         let stored = StoredBatchInfo { batch_number: number, ..Default::default() };
-        KnownBatchInfo { stored, first_block, last_block, commit_tx: None }
+        KnownBatchInfo {
+            stored,
+            first_block,
+            last_block,
+            da_commitment_scheme: DaCommitmentScheme::EmptyNoDa,
+            commit_tx: None,
+        }
     }
 
     #[test]

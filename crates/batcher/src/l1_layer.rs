@@ -11,7 +11,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 use zkos_l1::{
     L1Contracts, L1Provider, L1Sender, L1TxRequest, SendError,
-    batches::{BatchError, relearn_batch, stored_batch_hash},
+    batches::{BatchError, UpgradeTxs, relearn_batch, stored_batch_hash},
     discovery::read_counters,
 };
 use zkos_primitives::blobs::SidecarForm;
@@ -38,8 +38,8 @@ pub struct L1Settlement {
     pub execute: L1Sender,
     /// Proofs beside blobs as L1 took them at start. The sender of commits converts what it is given, should L1 change its mind.
     pub sidecar_form: SidecarForm,
-    /// Hashes of the upgrade transactions that batches may contain.
-    pub upgrade_tx_hashes: Vec<B256>,
+    /// L1 block before which the chain did not exist.
+    pub floor: u64,
 }
 
 impl L1Settlement {
@@ -120,11 +120,13 @@ impl SettlementLayer for L1Settlement {
 
     async fn committed_batch(&self, batch: u64) -> eyre::Result<Option<KnownBatchInfo>> {
         let (provider, contracts) = (&self.provider, &self.contracts);
-        match relearn_batch(provider, contracts, None, batch, &self.upgrade_tx_hashes).await {
+        let upgrades = UpgradeTxs::AppliedSince(self.floor);
+        match relearn_batch(provider, contracts, None, batch, upgrades).await {
             Ok(found) => Ok(Some(KnownBatchInfo {
                 stored: found.stored,
                 first_block: found.commit.first_block_number,
                 last_block: found.commit.last_block_number,
+                da_commitment_scheme: found.commit.da_commitment_scheme,
                 commit_tx: Some(found.l1_tx),
             })),
             Err(BatchError::NotFound { .. }) => Ok(None),

@@ -21,6 +21,7 @@ mod inputs;
 mod l1_layer;
 mod metrics;
 mod priority_tree;
+mod progress;
 mod provers;
 mod recovery;
 mod sealer;
@@ -54,7 +55,7 @@ use zkos_exex::{ExExContext, ExExHead};
 use zkos_node_core::FullNodeComponents;
 use zkos_primitives::PubdataMode;
 use zkos_storage_api::{BlockHashReader, BlockNumReader, ReplayRecordReader};
-use zkos_tree::TreeStore;
+use zkos_tree::{TreeOptions, TreeStore};
 
 /// Batches in the queue before each stage after the sealer; the queue before the first of them is configurable.
 const STAGE_QUEUE: usize = 4;
@@ -91,19 +92,21 @@ where
     let provider = ctx.provider().clone();
     let durable = provider.durable_block_number();
     let last_committed_block =
-        recovered.committed.last().map_or(recovered.executed.last_block, |batch| batch.last_block);
+        recovered.committed.last().map_or(recovered.executed_block, |batch| batch.last_block);
     if last_committed_block > durable {
         eyre::bail!(
             "L1 has batches up to block {last_committed_block}, but the write-ahead log ends with block {durable}: this data directory lost settled blocks or is of an older copy; \
              restore it from the node that settled them"
         );
     }
-    let executed = recovered.executed;
+    let (executed, executed_block) = (recovered.executed, recovered.executed_block);
     let tree_log = provider.clone();
     let executed_priority_txs = recovered.executed_priority_txs;
     let genesis: Vec<_> = ctx.chain_spec().genesis_state().entries.clone();
+    let tree_options =
+        TreeOptions { cache_bytes: ctx.config.tree.cache_bytes(), ..TreeOptions::default() };
     let (tree, priority) = tokio::task::spawn_blocking(move || {
-        let tree = tree_stage::open_tree(tree_store, &genesis, durable)?;
+        let tree = tree_stage::open_tree(tree_store, tree_options, &genesis, durable)?;
         let priority = priority_tree(&tree_log, executed_priority_txs)?;
         eyre::Ok((tree, priority))
     })
@@ -113,7 +116,7 @@ where
     let start = tree
         .latest_version()
         .unwrap_or_default()
-        .min(executed.last_block)
+        .min(executed_block)
         .min(provider.best_block_number()?);
     let hash = provider
         .block_hash(start)?
@@ -121,7 +124,7 @@ where
     ctx.notifications.set_with_head(ExExHead { block: (start, hash).into() });
     info!(
         target: "batcher",
-        executed = executed.stored.batch_number, proved = recovered.last_proved, committed = recovered.last_committed(),
+        executed = executed.batch_number, proved = recovered.last_proved, committed = recovered.last_committed(),
         tree = tree.latest_version(), from_block = start + 1, ?mode, "batcher starts"
     );
 
@@ -140,12 +143,16 @@ where
     };
     let committed = recovered.last_committed();
     let proved = recovered.last_proved;
-    let sealer =
-        Sealer::new(sealer_config, executed.stored, executed.last_block, recovered.committed)
-            .with_index(inputs.index().clone());
-    let ExExContext { notifications, events, .. } = ctx;
+    let sealer = Sealer::new(sealer_config, executed, executed_block, recovered.committed)
+        .with_index(inputs.index().clone());
     let tree: SharedTree = Arc::new(parking_lot::RwLock::new(tree));
-    inputs.provide(provider.clone(), tree.clone(), mode, layer.clone());
+    let shared = tree.clone();
+    ctx.task_executor()
+        .spawn_critical_with_graceful_shutdown_signal("state-tree-checkpoint", |shutdown| {
+            tree_stage::checkpoint_at_shutdown(shared, shutdown)
+        });
+    let ExExContext { notifications, events, .. } = ctx;
+    inputs.provide(provider.clone(), tree.clone(), layer.clone());
     let history = config.batcher.input_history_blocks;
 
     Ok(async move {
@@ -155,7 +162,7 @@ where
         let (committed_tx, committed_rx) = mpsc::channel(STAGE_QUEUE);
         let (snark_tx, snark_rx) = mpsc::channel(STAGE_QUEUE);
         let (proved_tx, proved_rx) = mpsc::channel(STAGE_QUEUE);
-        let (keep_tx, keep_rx) = watch::channel(executed.last_block.saturating_sub(history));
+        let (keep_tx, keep_rx) = watch::channel(executed_block.saturating_sub(history));
         let settled = move |block: BlockNumber| {
             keep_tx.send_replace(block.saturating_sub(history));
             // The hash was known when the block was batched; a canonical block does not vanish.
@@ -169,6 +176,7 @@ where
                 notifications,
                 tree,
                 keep_rx,
+                durable,
                 block_tx,
                 stages.register("batcher/1-tree")
             ),

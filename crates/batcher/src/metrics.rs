@@ -9,6 +9,16 @@ pub(crate) struct BatcherMetrics {
     pub(crate) tree_block: Gauge,
     /// Time to bring one run of blocks into the state tree, seconds
     pub(crate) tree_update_seconds: Histogram,
+    /// Time that updates of the state tree waited for a checkpoint because the next one was due before it was finished, seconds
+    pub(crate) tree_checkpoint_wait_seconds: Gauge,
+    /// Checkpoints of the state tree since the start
+    pub(crate) tree_checkpoints: Gauge,
+    /// Memory of cached leaves of the state tree, bytes
+    pub(crate) tree_cached_bytes: Gauge,
+    /// Of these, leaves that wait for a checkpoint, bytes
+    pub(crate) tree_unwritten_bytes: Gauge,
+    /// Memory of the key index of the state tree, bytes
+    pub(crate) tree_key_index_bytes: Gauge,
     /// Batches sealed
     pub(crate) sealed_batches_total: Counter,
     /// Last sealed batch

@@ -1,10 +1,13 @@
 //! What a start needs to know of earlier settlement, learnt from L1 and the write-ahead log alone.
 
 use crate::{priority_tree::PriorityTree, sealer::KnownBatch};
-use alloy_primitives::{B256, BlockNumber};
+use alloy_primitives::BlockNumber;
 use eyre::{WrapErr, bail, eyre};
 use zkos_l1::{
-    batches::relearn_batch, contracts::IZkChain, discovery::L1State, provider::L1Provider,
+    batches::{UpgradeTxs, relearn_batch},
+    contracts::IZkChain,
+    discovery::L1State,
+    provider::L1Provider,
     watcher::CommittedBatches,
 };
 use zkos_primitives::{StoredBatchInfo, ZkTxEnvelope};
@@ -13,8 +16,10 @@ use zkos_storage_api::ReplayRecordReader;
 /// Where settlement stands on L1.
 #[derive(Debug, Clone)]
 pub struct Recovered {
-    /// The last executed batch; batch 0 is genesis and ends with block 0.
-    pub executed: KnownBatch,
+    /// The last executed batch; batch 0 is genesis.
+    pub executed: StoredBatchInfo,
+    /// Its last block.
+    pub executed_block: BlockNumber,
     /// Batches that are committed but not executed, ascending.
     pub committed: Vec<KnownBatch>,
     /// Number of the last proved batch.
@@ -26,15 +31,14 @@ pub struct Recovered {
 impl Recovered {
     /// Number of the last committed batch.
     pub fn last_committed(&self) -> u64 {
-        self.committed
-            .last()
-            .map_or(self.executed.stored.batch_number, |batch| batch.stored.batch_number)
+        self.committed.last().map_or(self.executed.batch_number, |batch| batch.stored.batch_number)
     }
 
     /// A chain of which nothing is settled yet.
     pub fn genesis(genesis_batch: StoredBatchInfo) -> Self {
         Self {
-            executed: KnownBatch { stored: genesis_batch, last_block: 0 },
+            executed: genesis_batch,
+            executed_block: 0,
             committed: Vec::new(),
             last_proved: 0,
             executed_priority_txs: 0,
@@ -42,28 +46,30 @@ impl Recovered {
     }
 }
 
-/// Learns from L1 what is settled. `upgrade_tx_hashes` are the upgrade transactions that a batch may contain.
+/// Learns from L1 what is settled. `floor` is an L1 block before which the chain did not exist.
 ///
 /// # Errors
-/// When L1 can't be asked, or contradicts itself.
+/// When L1 can't be asked, contradicts itself, or has a batch of a kind that this node does not make.
 pub async fn recover(
     provider: &L1Provider,
     state: &L1State,
     events: Option<&CommittedBatches>,
     genesis_batch: StoredBatchInfo,
-    upgrade_tx_hashes: &[B256],
+    floor: u64,
 ) -> eyre::Result<Recovered> {
     let counters = state.counters;
     let learn = async |batch: u64| -> eyre::Result<KnownBatch> {
-        if batch == 0 {
-            return Ok(KnownBatch { stored: genesis_batch, last_block: 0 });
-        }
-        let found = relearn_batch(provider, &state.contracts, events, batch, upgrade_tx_hashes)
+        let upgrades = UpgradeTxs::AppliedSince(floor);
+        relearn_batch(provider, &state.contracts, events, batch, upgrades)
             .await
-            .wrap_err_with(|| format!("can't learn committed batch {batch} from L1"))?;
-        Ok(KnownBatch { stored: found.stored, last_block: found.commit.last_block_number })
+            .map_err(eyre::Report::from)
+            .and_then(|found| KnownBatch::committed(&found.commit, found.stored))
+            .wrap_err_with(|| format!("can't learn committed batch {batch} from L1"))
     };
-    let executed = learn(counters.executed).await?;
+    let (executed, executed_block) = match counters.executed {
+        0 => (genesis_batch, 0),
+        batch => learn(batch).await.map(|found| (found.stored, found.last_block))?,
+    };
     let mut committed = Vec::new();
     for batch in counters.executed + 1..=counters.committed {
         committed.push(learn(batch).await?);
@@ -75,7 +81,13 @@ pub async fn recover(
     let executed_priority_txs = u64::try_from(executed_priority_txs).map_err(|_| {
         eyre!("number of executed priority transactions {executed_priority_txs} is out of range")
     })?;
-    Ok(Recovered { executed, committed, last_proved: counters.verified, executed_priority_txs })
+    Ok(Recovered {
+        executed,
+        executed_block,
+        committed,
+        last_proved: counters.verified,
+        executed_priority_txs,
+    })
 }
 
 /// Rebuilds the priority tree of the first `count` transactions from the write-ahead log.

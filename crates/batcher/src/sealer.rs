@@ -14,7 +14,7 @@ use std::{
 use tokio::{sync::mpsc, time::sleep_until};
 use tracing::{debug, info};
 use zkos_node_core::StageHandle;
-use zkos_primitives::{PubdataMode, StoredBatchInfo, blobs::SidecarForm};
+use zkos_primitives::{CommitBatchInfo, PubdataMode, StoredBatchInfo, blobs::SidecarForm};
 
 /// A batch that L1 knew when the node started. Its blocks must give it again.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +23,19 @@ pub struct KnownBatch {
     pub stored: StoredBatchInfo,
     /// Its last block.
     pub last_block: BlockNumber,
+    /// How its pubdata was published, which may not be how the next batch's is.
+    pub mode: PubdataMode,
+}
+
+impl KnownBatch {
+    /// A batch as it was committed.
+    ///
+    /// # Errors
+    /// When its data was published in a way that no batch of ours is.
+    pub fn committed(commit: &CommitBatchInfo, stored: StoredBatchInfo) -> eyre::Result<Self> {
+        let mode = PubdataMode::try_from(commit.da_commitment_scheme)?;
+        Ok(Self { stored, last_block: commit.last_block_number, mode })
+    }
 }
 
 /// How batches are cut.
@@ -138,7 +151,7 @@ impl Sealer {
             if number < known.last_block {
                 return Ok(Vec::new());
             }
-            let batch = self.seal(SealReason::Committed).await?;
+            let batch = self.seal_as(SealReason::Committed, known.mode).await?;
             if batch.stored() != &known.stored {
                 bail!(
                     "batch {} on L1 contradicts our blocks {:?}: L1 has {:?}, the blocks give {:?}",
@@ -175,11 +188,19 @@ impl Sealer {
     }
 
     async fn seal(&mut self, reason: SealReason) -> eyre::Result<SealedBatch> {
+        self.seal_as(reason, self.config.mode).await
+    }
+
+    async fn seal_as(
+        &mut self,
+        reason: SealReason,
+        mode: PubdataMode,
+    ) -> eyre::Result<SealedBatch> {
         let blocks = std::mem::take(&mut self.open);
         let totals = std::mem::take(&mut self.totals);
         self.opened_at = None;
         let previous = self.previous;
-        let SealerConfig { chain_id, mode, sidecar_form, .. } = self.config;
+        let SealerConfig { chain_id, sidecar_form, .. } = self.config;
         // Thousands of hashes, and elliptic curves if there are blobs.
         let batch = tokio::task::spawn_blocking(move || match reason {
             // Nobody will send its blobs again.
@@ -191,8 +212,13 @@ impl Sealer {
         self.previous = *batch.stored();
         self.last_block = batch.blocks().1;
         let (first_block, last_block) = batch.blocks();
-        let stored = *batch.stored();
-        self.index.insert(KnownBatchInfo { stored, first_block, last_block, commit_tx: None });
+        self.index.insert(KnownBatchInfo {
+            stored: *batch.stored(),
+            first_block,
+            last_block,
+            da_commitment_scheme: batch.commit().da_commitment_scheme,
+            commit_tx: None,
+        });
         self.metrics.sealed_batches_total.increment(1);
         self.metrics.sealed_batch.set(batch.number() as f64);
         self.metrics.blocks_per_batch.record(totals.blocks as f64);

@@ -20,8 +20,8 @@ use zkos_l1::contracts::{
 };
 use zkos_node_core::{StageRegistry, args::ProverArgs};
 use zkos_primitives::{
-    Genesis, PubdataMode, RecoveredTx, StoredBatchInfo, TxL1Priority, TxUpgrade, ZkChainSpec,
-    ZkTxEnvelope, blobs::SidecarForm, genesis::genesis_batch,
+    DaCommitmentScheme, Genesis, PubdataMode, RecoveredTx, StoredBatchInfo, TxL1Priority,
+    TxUpgrade, ZkChainSpec, ZkTxEnvelope, blobs::SidecarForm, genesis::genesis_batch,
 };
 use zkos_storage_api::test_utils::{ChainBuilder, TestBlock, test_transfer};
 use zkos_tree::TreeOutput;
@@ -157,7 +157,7 @@ async fn committed_batches_are_cut_as_on_l1_and_must_agree() {
     let all = blocks(5);
     // More blocks than the limit allows now: what is committed stays as it is.
     let committed = seal(genesis(), &all[..4], 270, PubdataMode::Calldata).unwrap();
-    let known = KnownBatch { stored: *committed.stored(), last_block: 4 };
+    let known = KnownBatch::committed(committed.commit(), *committed.stored()).unwrap();
     let sealer = Sealer::new(config(LIMITS), genesis(), 0, [known]);
     let batches = sealed(sealer, all.clone(), true).await.unwrap();
     assert_eq!(batches[0].stored(), committed.stored());
@@ -168,6 +168,27 @@ async fn committed_batches_are_cut_as_on_l1_and_must_agree() {
     let sealer = Sealer::new(config(LIMITS), genesis(), 0, [other]);
     let error = sealed(sealer, all, false).await.unwrap_err().to_string();
     assert!(error.starts_with("batch 1 on L1 contradicts our blocks (1, 4)"), "{error}");
+}
+
+#[tokio::test]
+async fn committed_batches_keep_the_mode_they_were_committed_with() {
+    let all = blocks(5);
+    let modes = [PubdataMode::Calldata, PubdataMode::Validium, PubdataMode::Blobs];
+    for (before, now) in modes.into_iter().flat_map(|before| modes.map(|now| (before, now))) {
+        let first = seal(genesis(), &all[..2], 270, before).unwrap();
+        let known = KnownBatch::committed(first.commit(), *first.stored()).unwrap();
+        assert_eq!((known.mode, known.last_block), (before, 2));
+        let config = SealerConfig { mode: now, ..config(LIMITS) };
+        let sealer = Sealer::new(config, genesis(), 0, [known]);
+        let batches = sealed(sealer, all.clone(), true).await.unwrap();
+        assert_eq!(batches[0].stored(), first.stored(), "{before} then {now}");
+        // The next one is made as L1 wants it now.
+        assert_eq!(batches[1].commit().da_commitment_scheme, now.scheme());
+    }
+    let mut unknown =
+        seal(genesis(), &all[..2], 270, PubdataMode::Calldata).unwrap().commit().clone();
+    unknown.da_commitment_scheme = DaCommitmentScheme::PubdataKeccak256;
+    assert!(KnownBatch::committed(&unknown, genesis()).is_err());
 }
 
 /// Keeps what the contracts keep and checks what they check.
@@ -355,7 +376,7 @@ async fn blobs_are_made_once_and_carried_by_the_commit() {
     assert_eq!(batch.commit().da_commitment, keccak256(hashes.concat()));
 
     // A batch that L1 has already is only compared.
-    let known = KnownBatch { stored: *batch.stored(), last_block: 2 };
+    let known = KnownBatch::committed(batch.commit(), *batch.stored()).unwrap();
     let sealer = Sealer::new(blob_config, genesis(), 0, [known]);
     let again = sealed(sealer, all, true).await.unwrap().remove(0);
     assert_eq!((again.stored(), again.sidecar()), (batch.stored(), None));
