@@ -3,7 +3,7 @@
 
 use alloy_primitives::{Address, B256, BlockNumber, Bytes, U256, map::HashMap};
 use std::sync::Arc;
-use zkos_executor::{ExecutionError, StateError, StateView, ZkEvmConfig};
+use zkos_executor::{BlockExecutor, ExecutionError, StateError, StateView, ZkEvmConfig};
 use zkos_primitives::{
     AccountProperties, BlockOutput, ReplayRecord, ZkBlock, ZkBlockBody, ZkReceipt, ZkTxEnvelope,
     account_properties_flat_key, flat_storage_key,
@@ -140,12 +140,31 @@ pub fn execute_record<S: StateView>(
     record: Arc<ReplayRecord>,
     state: S,
 ) -> Result<ExecutedBlock, Box<ReplayError>> {
+    execute_record_with(evm_config, record, state, |execution, tx, sender| {
+        Ok(execution.execute_transaction(tx, sender)?.map(drop))
+    })
+}
+
+/// [`execute_record`], with `execute` to execute each transaction: for whoever wants to watch, with [`BlockExecutor::inspect_transaction`].
+///
+/// # Errors
+/// As [`execute_record`].
+pub fn execute_record_with<S: StateView>(
+    evm_config: &ZkEvmConfig,
+    record: Arc<ReplayRecord>,
+    state: S,
+    mut execute: impl FnMut(
+        &mut BlockExecutor<S>,
+        &ZkTxEnvelope,
+        Address,
+    ) -> Result<Result<(), InvalidTransaction>, ExecutionError>,
+) -> Result<ExecutedBlock, Box<ReplayError>> {
     let number = record.block_number();
     let failed = |error| Box::new(ReplayError::Execution { number, record: record.clone(), error });
     let mut execution =
         evm_config.block_executor(record.block_context.clone(), state).map_err(failed)?;
     for (index, (tx, sender)) in record.transactions.iter().zip(&record.senders).enumerate() {
-        if let Err(error) = execution.execute_transaction(tx, *sender).map_err(failed)? {
+        if let Err(error) = execute(&mut execution, tx, *sender).map_err(failed)? {
             let record = record.clone();
             let error = ReplayError::InvalidTransaction { number, record, index, error };
             return Err(Box::new(error));

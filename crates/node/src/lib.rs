@@ -33,6 +33,8 @@ pub use exit::NodeExitFuture;
 pub use handle::{FullNode, NodeHandle};
 pub use hooks::NodeHooks;
 pub use launch::{DefaultNodeLauncher, LaunchNode};
-pub use node::{Node, NodeTypesWithStorage, ZkExecutorBuilder, ZkNode, ZkPoolBuilder};
+pub use node::{
+    Node, NodeTypesWithStorage, ZkExecutorBuilder, ZkNode, ZkNodeBuilder, ZkPoolBuilder,
+};
 pub use rpc::{RethRpcAddOns, RpcAddOns, RpcHandle, RpcHooks};
 pub use runner::{CliContext, CliRunner, CliRunnerConfig};

@@ -1,8 +1,8 @@
 //! The preset node.
 
 use crate::{
-    BuilderContext, ComponentsBuilder, ExecutorBuilder, NodeAdapter, NodeComponentsBuilder,
-    PoolBuilder, RpcAddOns,
+    BuilderContext, ComponentsBuilder, ExecutorBuilder, NodeAdapter, NodeBuilderWithComponents,
+    NodeComponentsBuilder, PoolBuilder, RpcAddOns, WithLaunchContext,
 };
 use zkos_engine::FeeModel;
 use zkos_executor::ZkEvmConfig;
@@ -61,6 +61,15 @@ where
         RpcAddOns::default()
     }
 }
+
+/// The builder of a [`ZkNode`] to which hooks and extensions can be added.
+pub type ZkNodeBuilder = WithLaunchContext<
+    NodeBuilderWithComponents<
+        NodeTypesWithStorage<ZkNode>,
+        <ZkNode as Node<NodeTypesWithStorage<ZkNode>>>::ComponentsBuilder,
+        <ZkNode as Node<NodeTypesWithStorage<ZkNode>>>::AddOns,
+    >,
+>;
 
 /// Builds the executor with stock settings.
 #[derive(Debug, Clone, Copy, Default)]

@@ -2,7 +2,7 @@
 
 use std::{future::Future, time::Duration};
 use tracing::{error, info, warn};
-use zkos_node_core::{TaskExecutor, TaskManager};
+use zkos_node_core::{TaskError, TaskExecutor, TaskManager};
 
 /// How long a failed command waits for the report of a failed task, which is the better error.
 const TASK_REPORT_DELAY: Duration = Duration::from_millis(200);
@@ -87,8 +87,9 @@ impl CliRunner {
                 result = &mut command => match result {
                     // The end of the engine is seen here too; the task that failed knows more, and says so in a moment.
                     Err(error) => match tokio::time::timeout(TASK_REPORT_DELAY, manager.wait()).await {
+                        // A launch that is given up takes the tasks with it that were started already: they end because of the error.
+                        Ok(TaskError::EndedEarly { .. }) | Err(_) => Err(error),
                         Ok(ended) => Err(ended.into()),
-                        Err(_) => Err(error),
                     },
                     Ok(()) => Ok(()),
                 },
@@ -158,6 +159,21 @@ mod tests {
             });
         assert_eq!(result.unwrap_err().to_string(), "task watcher failed: no l1");
         assert!(flushed.load(Ordering::SeqCst));
+    }
+
+    #[test]
+    fn a_command_that_fails_is_not_blamed_on_tasks_that_end_with_it() {
+        let result =
+            CliRunner::try_default_runtime().unwrap().run_command_until_exit(|ctx| async move {
+                let (input, mut output) = tokio::sync::mpsc::channel::<()>(1);
+                ctx.task_executor.spawn_critical_task("follower", async move {
+                    output.recv().await;
+                    Ok(())
+                });
+                drop(input);
+                eyre::bail!("can't open the index")
+            });
+        assert_eq!(result.unwrap_err().to_string(), "can't open the index");
     }
 
     #[test]

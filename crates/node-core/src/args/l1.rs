@@ -52,6 +52,13 @@ pub struct L1Args {
     /// Bridgehub; default: the one of the shipped local L1
     #[arg(id = "l1.bridgehub-address", long = "l1.bridgehub-address", value_name = "ADDRESS")]
     pub bridgehub_address: Option<Address>,
+    /// Contract that bytecodes of protocol upgrades are published in; default: the one that L1 names (since protocol v31), or that of the shipped local L1
+    #[arg(
+        id = "l1.bytecode-supplier-address",
+        long = "l1.bytecode-supplier-address",
+        value_name = "ADDRESS"
+    )]
+    pub bytecode_supplier_address: Option<Address>,
     /// How often L1 is polled
     #[arg(id = "l1.poll-interval", long = "l1.poll-interval", value_name = "TIME", default_value = "100ms", value_parser = parse_duration)]
     pub poll_interval: Duration,
@@ -84,6 +91,7 @@ impl Default for L1Args {
         Self {
             rpc_url: SensitiveUrl::from(url::Url::parse("http://localhost:8545").expect("valid")),
             bridgehub_address: None,
+            bytecode_supplier_address: None,
             poll_interval: Duration::from_millis(100),
             max_blocks_to_process: 1000,
             confirmations: 0,

@@ -6,10 +6,12 @@ mod dev;
 mod l1;
 mod log;
 mod metrics;
+mod otterscan;
 mod prune;
 mod rpc;
 mod sensitive_url;
 mod sequencer;
+mod tree;
 mod txpool;
 
 pub use batcher::{BatcherArgs, ProverArgs};
@@ -18,10 +20,12 @@ pub use dev::DevArgs;
 pub use l1::{BlobSidecarChoice, L1Args, L1SenderArgs};
 pub use log::{LogArgs, LogFormat};
 pub use metrics::{MetricsArgs, StatusArgs};
+pub use otterscan::OtterscanArgs;
 pub use prune::PruneArgs;
 pub use rpc::{RpcModuleSelection, RpcServerArgs};
 pub use sensitive_url::SensitiveUrl;
 pub use sequencer::SequencerArgs;
+pub use tree::TreeArgs;
 pub use txpool::TxPoolArgs;
 
 use alloy_primitives::B256;

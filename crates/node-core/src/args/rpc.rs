@@ -2,6 +2,7 @@ use clap::Args;
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
     str::FromStr,
     time::Duration,
 };
@@ -70,6 +71,9 @@ pub struct RpcServerArgs {
     /// Namespaces to serve over WebSocket, comma separated, or `all`; those of `--http.api` when not given
     #[arg(id = "ws.api", long = "ws.api", value_name = "LIST")]
     pub ws_api: Option<RpcModuleSelection>,
+    /// Serve every namespace on a Unix socket at this path, too
+    #[arg(id = "ipc.path", long = "ipc.path", alias = "ipcpath", value_name = "PATH")]
+    pub ipc_path: Option<PathBuf>,
     /// Allowed CORS origins, comma separated, or `*`
     #[arg(
         id = "http.corsdomain",
@@ -187,6 +191,14 @@ impl RpcServerArgs {
     pub const fn socket_addr(&self) -> SocketAddr {
         SocketAddr::new(self.http_addr, self.http_port)
     }
+
+    /// Namespaces of the Unix socket: all of them, as only the node's own user reaches it.
+    pub const fn ipc_api(&self) -> RpcModuleSelection {
+        match self.ipc_path {
+            Some(_) => RpcModuleSelection::All,
+            None => RpcModuleSelection::None,
+        }
+    }
 }
 
 impl Default for RpcServerArgs {
@@ -196,6 +208,7 @@ impl Default for RpcServerArgs {
             http_port: 3050,
             http_api: RpcModuleSelection::All,
             ws_api: None,
+            ipc_path: None,
             http_corsdomain: "*".to_owned(),
             max_connections: 1000,
             max_request_size: 15,

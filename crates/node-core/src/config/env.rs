@@ -35,6 +35,7 @@ const ORIGINAL_NAMES: &[(&str, &[&str])] = &[
     ("sequencer.min-blocks-to-replay", &["general_min_blocks_to_replay"]),
     ("l1.rpc-url", &["general_l1_rpc_url", "l1_provider_rpc_url"]),
     ("l1.bridgehub-address", &["genesis_bridgehub_address", "l1_sender_bridgehub_address"]),
+    ("l1.bytecode-supplier-address", &["genesis_bytecode_supplier_address"]),
     ("l1.poll-interval", &["l1_watcher_poll_interval"]),
     ("l1.max-blocks-to-process", &["l1_watcher_max_blocks_to_process"]),
     ("l1.confirmations", &["l1_watcher_confirmations"]),

@@ -3,7 +3,7 @@
 use super::{env, file, zkstack};
 use clap::{ArgMatches, Command, parser::ValueSource};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ffi::OsString,
     fmt,
     path::{Path, PathBuf},
@@ -96,6 +96,8 @@ pub struct Layers {
     env: BTreeMap<String, (String, String)>,
     file: Option<PathBuf>,
     zkstack: Option<PathBuf>,
+    /// Keys that the file may have although the command at hand has no such option.
+    known: BTreeSet<String>,
     used: BTreeMap<String, Source>,
 }
 
@@ -114,7 +116,15 @@ impl Layers {
         let path_of = |name: &str| env.get(name).map(|(_, value)| PathBuf::from(value));
         let file = file.or_else(|| path_of("zkos_config"));
         let zkstack = zkstack.or_else(|| path_of("general_zkstack_cli_config_dir"));
-        Self { env, file, zkstack, used: BTreeMap::new() }
+        Self { env, file, zkstack, known: BTreeSet::new(), used: BTreeMap::new() }
+    }
+
+    /// Lets the file have the options of another command too, so that one file serves several commands.
+    #[must_use]
+    pub fn with_known_options(mut self, command: &Command) -> Self {
+        let flags = command.get_arguments().filter_map(|arg| arg.get_long());
+        self.known.extend(flags.map(ToOwned::to_owned));
+        self
     }
 
     /// Arguments (`--flag=value`) for every option of `command` that the command line left open and a layer sets.
@@ -138,8 +148,9 @@ impl Layers {
         }
         if let Some(path) = &self.file {
             for (key, value) in file::read(path)? {
-                if !flags.contains_key(key.as_str()) {
-                    return Err(unknown_key(path, key, flags.keys().copied()));
+                if !flags.contains_key(key.as_str()) && !self.known.contains(&key) {
+                    let known = flags.keys().copied().chain(self.known.iter().map(String::as_str));
+                    return Err(unknown_key(path, key, known));
                 }
                 values.insert(key, (value, Source::File(path.clone())));
             }

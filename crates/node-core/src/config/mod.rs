@@ -14,7 +14,8 @@ use crate::{
     DataDir,
     args::{
         BatcherArgs, ChainArgs, DatadirArgs, DevArgs, L1Args, L1SenderArgs, LogArgs, MetricsArgs,
-        ProverArgs, PruneArgs, RpcServerArgs, SequencerArgs, StatusArgs, TxPoolArgs,
+        OtterscanArgs, ProverArgs, PruneArgs, RpcServerArgs, SequencerArgs, StatusArgs, TreeArgs,
+        TxPoolArgs,
     },
 };
 use clap::Args;
@@ -32,6 +33,9 @@ pub struct NodeConfig {
     /// JSON-RPC server.
     #[command(flatten)]
     pub rpc: RpcServerArgs,
+    /// Index for Otterscan.
+    #[command(flatten)]
+    pub otterscan: OtterscanArgs,
     /// Transaction pool.
     #[command(flatten)]
     pub txpool: TxPoolArgs,
@@ -50,6 +54,9 @@ pub struct NodeConfig {
     /// Provers.
     #[command(flatten)]
     pub prover: ProverArgs,
+    /// State tree.
+    #[command(flatten)]
+    pub tree: TreeArgs,
     /// Pruning.
     #[command(flatten)]
     pub prune: PruneArgs,
@@ -120,6 +127,7 @@ mod tests {
             "--http.api=eth,net",
             "--sequencer.block-time=1s",
             "--batcher.enabled=false",
+            "--otterscan.index",
             "--dev",
             "--l1-sender.pubdata-mode=validium",
         ])
@@ -127,6 +135,6 @@ mod tests {
         assert_eq!(config.rpc.http_port, 1);
         assert!(config.rpc.http_api.contains("net") && !config.rpc.http_api.contains("zks"));
         assert_eq!(config.sequencer.block_time.as_secs(), 1);
-        assert!(!config.batcher.enabled && config.dev.dev);
+        assert!(!config.batcher.enabled && config.dev.dev && config.otterscan.index);
     }
 }

@@ -18,7 +18,7 @@ use crate::{
 use std::{future::Future, sync::Arc};
 use tokio::sync::mpsc;
 use zkos_engine::ImportRequest;
-use zkos_exex::{ExExContext, LaunchExEx};
+use zkos_exex::ExExContext;
 use zkos_node_core::{
     FullNodeComponents, FullNodeTypes, NodeAddOns, NodeConfig, NodeTypes, TaskExecutor,
 };
@@ -242,11 +242,12 @@ where
     /// Installs an execution extension under a name. The closure's future initialises it, and its error aborts the launch; the future that this one returns runs as long as the
     /// node, and its end takes the node down.
     #[must_use]
-    pub fn install_exex(
-        self,
-        id: impl Into<String>,
-        exex: impl LaunchExEx<Adapter<T, CB>> + 'static,
-    ) -> Self {
+    pub fn install_exex<F, R, E>(self, id: impl Into<String>, exex: F) -> Self
+    where
+        F: FnOnce(ExExContext<Adapter<T, CB>>) -> R + Send + 'static,
+        R: Future<Output = eyre::Result<E>> + Send + 'static,
+        E: Future<Output = eyre::Result<()>> + Send + 'static,
+    {
         self.map(|mut builder| {
             builder.exexs.push((id.into(), Box::new(exex)));
             builder
