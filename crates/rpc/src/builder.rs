@@ -41,7 +41,8 @@ impl<N: RpcNodeCore> RpcBuilder<N> {
         let filter = EthFilter::new(eth.clone());
         let pubsub = EthPubSub::new(eth.clone());
         let ws_api = args.ws_api.as_ref().unwrap_or(&args.http_api);
-        let mut modules = RpcModules::with_transports(args.http_api.clone(), ws_api.clone());
+        let mut modules =
+            RpcModules::with_transports(args.http_api.clone(), ws_api.clone(), args.ipc_api());
         modules.merge_if_module_configured("eth", EthApiServer::into_rpc(eth.clone()))?;
         modules.merge_if_module_configured("eth", filter.clone().into_rpc())?;
         modules.merge_if_module_configured("eth", pubsub.into_rpc())?;

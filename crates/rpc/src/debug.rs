@@ -178,6 +178,11 @@ impl<N: RpcNodeCore> DebugApiServer for DebugApi<N> {
         let block = block.map_err(|error| {
             EthApiError::invalid_params(format!("failed to decode block: {error}"))
         })?;
+        // The decoder passes over trailing bytes and over wrong lengths of typed transactions.
+        if alloy_rlp::encode(&block) != rlp.as_ref() {
+            let message = "failed to decode block: not the encoding of a block";
+            return Err(EthApiError::invalid_params(message).into());
+        }
         // A block that is not stored has no context, without which it can't be executed.
         let hash = header_hash(&block.header);
         Ok(self.traced_block(hash.into(), options).await?)

@@ -98,6 +98,9 @@ pub enum EthApiError {
     /// A tracer would record more than a request may hold.
     #[error("trace is too large, disable stack and memory or use another tracer")]
     TraceTooLarge,
+    /// The time that the caller gave a trace is over.
+    #[error("execution timeout")]
+    TraceTimeout,
     /// Too many requests of this kind wait already.
     #[error("too many requests, try again later")]
     TooManyRequests,
@@ -148,6 +151,7 @@ impl From<EthApiError> for ErrorObjectOwned {
             | E::GasRequiredExceedsAllowance(_)
             | E::InsufficientFunds { .. }
             | E::Pool(_)
+            | E::TraceTimeout
             | E::NoSigner => plain(EthRpcErrorCode::InvalidInput.code()),
             E::InvalidParams(_)
             | E::FailedToDecodeSignedTransaction

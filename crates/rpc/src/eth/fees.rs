@@ -100,7 +100,8 @@ impl<N: RpcNodeCore> EthApi<N> {
     }
 }
 
-/// Tips at percentiles of the gas used, as geth computes them.
+/// Tips at percentiles of the gas used, as geth computes them. Transactions from L1 are left out: they come first whatever they pay, so that their price, which was fixed on L1,
+/// would only make wallets pay too much.
 fn block_rewards(found: &BlockAndReceipts, base_fee: u64, percentiles: &[f64]) -> Vec<u128> {
     let mut gas_before = 0;
     let mut transactions: Vec<(u128, u64)> = found
@@ -109,10 +110,11 @@ fn block_rewards(found: &BlockAndReceipts, base_fee: u64, percentiles: &[f64]) -
         .transactions
         .iter()
         .zip(found.receipts.iter())
-        .map(|(tx, receipt)| {
+        .filter_map(|(tx, receipt)| {
             let gas = receipt.cumulative_gas_used.saturating_sub(gas_before);
             gas_before = receipt.cumulative_gas_used;
-            (tx.effective_gas_price(base_fee).saturating_sub(base_fee.into()), gas)
+            let tip = tx.effective_gas_price(base_fee).saturating_sub(base_fee.into());
+            (!tx.is_from_l1()).then_some((tip, gas))
         })
         .collect();
     transactions.sort_unstable_by_key(|(tip, _)| *tip);

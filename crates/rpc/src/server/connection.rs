@@ -34,13 +34,14 @@ const REFUSAL: &[u8] =
     b"HTTP/1.1 429 Too Many Requests\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
 /// A place for a connection, counted.
-struct Place {
+pub(super) struct Place {
     _permit: OwnedSemaphorePermit,
     open: Gauge,
 }
 
 impl Place {
-    fn new(permit: OwnedSemaphorePermit, open: Gauge) -> Self {
+    /// Takes the place of `permit`, counted in `open`.
+    pub(super) fn new(permit: OwnedSemaphorePermit, open: Gauge) -> Self {
         open.increment(1.0);
         Self { _permit: permit, open }
     }

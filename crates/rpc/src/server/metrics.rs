@@ -101,31 +101,7 @@ where
     // The service below answers batches without coming back here, so the entries are called one by one.
     fn batch<'a>(&self, batch: Batch<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
         let this = self.clone();
-        async move {
-            let mut responses = BatchResponseBuilder::new_with_limit(this.layer.max_response);
-            let mut got_notification = false;
-            for entry in batch {
-                let response = match entry {
-                    Ok(BatchEntry::Call(request)) => this.call(request).await,
-                    Ok(BatchEntry::Notification(notification)) => {
-                        got_notification = true;
-                        this.notification(notification).await;
-                        continue;
-                    }
-                    Err(error) => {
-                        let (error, id) = error.into_parts();
-                        MethodResponse::error(id, error)
-                    }
-                };
-                if let Err(too_big) = responses.append(response) {
-                    return too_big;
-                }
-            }
-            if responses.is_empty() && got_notification {
-                return MethodResponse::notification();
-            }
-            MethodResponse::from_batch(responses.finish())
-        }
+        async move { answer_batch(&this, batch, this.layer.max_response).await }
     }
 
     fn notification<'a>(
@@ -135,4 +111,38 @@ where
         let service = self.service.clone();
         async move { service.notification(notification).await }
     }
+}
+
+/// Answers the entries of a batch one by one. `max_response` bounds all answers together, bytes.
+pub(super) async fn answer_batch<S>(
+    service: &S,
+    batch: Batch<'_>,
+    max_response: usize,
+) -> MethodResponse
+where
+    S: RpcServiceT<MethodResponse = MethodResponse, NotificationResponse = MethodResponse> + Sync,
+{
+    let mut responses = BatchResponseBuilder::new_with_limit(max_response);
+    let mut got_notification = false;
+    for entry in batch {
+        let response = match entry {
+            Ok(BatchEntry::Call(request)) => service.call(request).await,
+            Ok(BatchEntry::Notification(notification)) => {
+                got_notification = true;
+                service.notification(notification).await;
+                continue;
+            }
+            Err(error) => {
+                let (error, id) = error.into_parts();
+                MethodResponse::error(id, error)
+            }
+        };
+        if let Err(too_big) = responses.append(response) {
+            return too_big;
+        }
+    }
+    if responses.is_empty() && got_notification {
+        return MethodResponse::notification();
+    }
+    MethodResponse::from_batch(responses.finish())
 }

@@ -3,6 +3,7 @@
 mod connection;
 mod flow;
 mod id;
+mod ipc;
 mod metrics;
 mod modules;
 mod transport;
@@ -15,13 +16,14 @@ pub(crate) use flow::FlowLimits;
 use http::{HeaderName, HeaderValue, Method};
 use id::HexIdProvider;
 pub(crate) use id::random_id;
+use ipc::{IpcConfig, IpcSocket};
 use jsonrpsee::{
     core::{RegisterMethodError, middleware::RpcServiceBuilder},
     server::{
         BatchRequestConfig, PingConfig, ServerBuilder, ServerConfig, ServerHandle, stop_channel,
     },
 };
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf};
 use tokio::net::TcpListener;
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 use tracing::info;
@@ -45,6 +47,20 @@ pub enum RpcServerError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// The path of the Unix socket can't be used.
+    #[error("can't listen for rpc on the unix socket {path}: {source}")]
+    Ipc {
+        /// Configured path.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// Another process listens on the Unix socket.
+    #[error("can't listen for rpc on the unix socket {0}, another node runs with it")]
+    IpcInUse(PathBuf),
+    /// There is something else where the Unix socket should be.
+    #[error("can't listen for rpc on the unix socket {0}: what is there is no socket, remove it")]
+    IpcNoSocket(PathBuf),
     /// Two modules register the same method.
     #[error(transparent)]
     Method(#[from] RegisterMethodError),
@@ -58,7 +74,7 @@ pub enum RpcServerError {
 pub struct RpcServer;
 
 impl RpcServer {
-    /// Serves modules over HTTP and WebSocket on one port until the handle is stopped.
+    /// Serves modules over HTTP and WebSocket on one port, and on a Unix socket if there is to be one, until the handle is stopped.
     ///
     /// # Errors
     /// When the address can't be bound or the configuration is wrong.
@@ -94,15 +110,30 @@ impl RpcServer {
         let bind = |source| RpcServerError::Bind { address, source };
         let listener = TcpListener::bind(address).await.map_err(bind)?;
         let local_addr = listener.local_addr().map_err(bind)?;
+        let socket = match &args.ipc_path {
+            Some(path) => Some(IpcSocket::bind(path).await?),
+            None => None,
+        };
         let middleware = RpcServiceBuilder::new()
             .layer(FlowLayer)
             .layer(metrics)
             .layer(TransportLayer::new(selection, &methods));
         let services = ServerBuilder::with_config(config)
             .set_http_middleware(tower::ServiceBuilder::new().option_layer(cors))
-            .set_rpc_middleware(middleware)
+            .set_rpc_middleware(middleware.clone())
             .to_service_builder();
         let (stop, handle) = stop_channel();
+        if let Some(socket) = socket {
+            let config = IpcConfig {
+                methods: methods.clone(),
+                max_request: args.max_request_size.saturating_mul(MEGABYTE) as usize,
+                max_response: args.max_response_size.saturating_mul(MEGABYTE),
+                max_batch: args.max_batch_entries,
+                limits,
+            };
+            // Ends when the server is stopped, for which the handle waits; the socket goes with it.
+            tokio::spawn(ipc::accept(socket, config, middleware, stop.clone()));
+        }
         let max_connections = args.max_connections;
         let service = {
             let stop = stop.clone();
@@ -111,7 +142,8 @@ impl RpcServer {
         // Ends when the server is stopped, for which the handle waits.
         tokio::spawn(connection::accept(listener, max_connections, limits, stop, service));
         let ws_api = args.ws_api.as_ref().unwrap_or(&args.http_api);
-        info!(target: "rpc", address = %local_addr, api = %args.http_api, %ws_api, "rpc server started");
+        let ipc = args.ipc_path.as_ref().map(|path| path.display());
+        info!(target: "rpc", address = %local_addr, api = %args.http_api, %ws_api, ipc = ipc.map(tracing::field::display), "rpc server started");
         Ok(RpcServerHandle { local_addr, handle })
     }
 }

@@ -18,12 +18,16 @@ pub(super) fn namespace(method: &str) -> &str {
 impl RpcModules {
     /// No methods yet; every transport serves the same namespaces.
     pub fn new(selection: RpcModuleSelection) -> Self {
-        Self::with_transports(selection.clone(), selection)
+        Self::with_transports(selection.clone(), selection.clone(), selection)
     }
 
     /// No methods yet.
-    pub fn with_transports(http: RpcModuleSelection, ws: RpcModuleSelection) -> Self {
-        Self { selection: TransportSelection { http, ws }, module: RpcModule::new(()) }
+    pub fn with_transports(
+        http: RpcModuleSelection,
+        ws: RpcModuleSelection,
+        ipc: RpcModuleSelection,
+    ) -> Self {
+        Self { selection: TransportSelection { http, ws, ipc }, module: RpcModule::new(()) }
     }
 
     /// Whether any transport serves a namespace.

@@ -18,6 +18,7 @@ use zkos_node_core::args::RpcModuleSelection;
 pub(super) enum Transport {
     Http,
     Ws,
+    Ipc,
 }
 
 /// The user's choice for each transport.
@@ -25,12 +26,13 @@ pub(super) enum Transport {
 pub(super) struct TransportSelection {
     pub(super) http: RpcModuleSelection,
     pub(super) ws: RpcModuleSelection,
+    pub(super) ipc: RpcModuleSelection,
 }
 
 impl TransportSelection {
     /// Whether any transport serves a namespace.
     pub(super) fn contains(&self, namespace: &str) -> bool {
-        self.http.contains(namespace) || self.ws.contains(namespace)
+        [&self.http, &self.ws, &self.ipc].iter().any(|selection| selection.contains(namespace))
     }
 
     /// Whether the transport of a request serves a namespace. A request of unknown origin was made by the node itself.
@@ -42,6 +44,7 @@ impl TransportSelection {
         match extensions.get::<Transport>() {
             Some(Transport::Http) => self.http.contains(namespace),
             Some(Transport::Ws) => self.ws.contains(namespace),
+            Some(Transport::Ipc) => self.ipc.contains(namespace),
             None => self.contains(namespace),
         }
     }

@@ -226,10 +226,10 @@ async fn fee_history_is_real_and_bounded() {
     let base = "0x5f5e100";
     assert_eq!(history["baseFeePerGas"], json!(["0x3b9aca00", base, base, base]));
     assert_eq!(history["gasUsedRatio"], json!([0.0, 0.0015, 0.0]));
-    // The L1 transaction pays less than the base fee and used most of the gas.
+    // The L1 transaction used most of the gas, and what it pays says nothing about tips.
     assert_eq!(
         history["reward"],
-        json!([["0x0", "0x0", "0x0"], ["0x0", "0x0", "0x5"], ["0x0", "0x0", "0x0"]])
+        json!([["0x0", "0x0", "0x0"], ["0x5", "0x5", "0x5"], ["0x0", "0x0", "0x0"]])
     );
     let one = rpc.ok("eth_feeHistory", json!(["0x1", "0x1"])).await;
     assert_eq!(one["baseFeePerGas"], json!([base, base]));

@@ -2,7 +2,7 @@ use super::*;
 use jsonrpsee::core::server::Subscription;
 use std::time::Duration;
 
-async fn subscribe(rpc: &TestRpc, params: Value, buffer: usize) -> Subscription {
+pub(super) async fn subscribe(rpc: &TestRpc, params: Value, buffer: usize) -> Subscription {
     let params = serde_json::value::to_raw_value(&params).unwrap();
     rpc.methods.subscribe("eth_subscribe", Raw(params), buffer).await.unwrap()
 }
@@ -15,7 +15,7 @@ impl jsonrpsee::core::traits::ToRpcParams for Raw {
     }
 }
 
-async fn next(subscription: &mut Subscription) -> Value {
+pub(super) async fn next(subscription: &mut Subscription) -> Value {
     let next = subscription.next::<Value>();
     let item = tokio::time::timeout(Duration::from_secs(5), next).await.expect("nothing came");
     item.unwrap().unwrap().0

@@ -188,6 +188,9 @@ async fn blocks_are_traced() {
     assert_eq!(by_hash, by_number);
     let rlp = rpc.ok("debug_getRawBlock", json!(["0x1"])).await;
     assert_eq!(rpc.ok("debug_traceBlock", json!([rlp, options])).await, by_number);
+    let longer = format!("{}00", rlp.as_str().unwrap());
+    let (code, message, _) = rpc.err("debug_traceBlock", json!([longer, options])).await;
+    assert_eq!(code, -32602, "{message}");
     assert_eq!(rpc.ok("debug_traceBlockByNumber", json!(["0x0"])).await, json!([]));
     assert_eq!(rpc.ok("trace_block", json!(["0x0"])).await, json!([]));
     for (method, params) in [
@@ -338,4 +341,20 @@ async fn huge_traces_are_refused() {
     let (code, message, _) =
         rpc.err("debug_traceCall", json!([{"to": CALLEE, "gas": "0x5f5e100"}, "latest"])).await;
     assert_eq!(code, -32005, "{message}");
+}
+
+#[tokio::test]
+async fn the_timeout_of_a_trace_is_kept() {
+    let rpc = TestRpc::new();
+    rpc.node.provider.set_code(CALLEE, &[0x5b, 0x5f, 0x56]);
+    let call = json!({"to": CALLEE, "gas": "0x5f5e100"});
+    let options = |timeout| json!({"tracer": "callTracer", "timeout": timeout});
+    let (code, message, _) =
+        rpc.err("debug_traceCall", json!([call, "latest", options("0s")])).await;
+    assert_eq!((code, message.as_str()), (-32000, "execution timeout"));
+    let trace = rpc.ok("debug_traceCall", json!([call, "latest", options("1h0m")])).await;
+    assert_eq!(trace["error"], "out of gas");
+    let (code, message, _) =
+        rpc.err("debug_traceCall", json!([call, "latest", options("soon")])).await;
+    assert_eq!(code, -32602, "{message}");
 }

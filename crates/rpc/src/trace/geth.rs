@@ -10,6 +10,7 @@ use crate::{EthApiError, EthResult};
 use alloy_rpc_types_eth::TransactionInfo;
 use alloy_rpc_types_trace::geth::{GethDebugTracerType, GethDebugTracingOptions, GethTrace};
 use revm_inspectors::tracing::{DebugInspector, DebugInspectorError, TransactionContext};
+use std::time::Duration;
 use zkos_primitives::RecoveredTx;
 use zksync_os_interface::{error::InvalidTransaction, types::TxOutput};
 
@@ -31,6 +32,7 @@ impl GethTracer {
             let name: String = name.chars().take(40).collect();
             return Err(EthApiError::invalid_params(format!("tracer `{name}` is not supported")));
         }
+        let timeout = options.timeout.as_deref().map(parse_timeout).transpose()?;
         let inspector = DebugInspector::new(options).map_err(|error| match error {
             DebugInspectorError::Database(never) => match never {},
             other => EthApiError::invalid_params(other.to_string()),
@@ -46,7 +48,7 @@ impl GethTracer {
             }
             _ => RecordedSteps::default(),
         };
-        Ok(Self { observer: Observer::new(inspector, recorded) })
+        Ok(Self { observer: Observer::new(inspector, recorded).with_timeout(timeout) })
     }
 
     /// Traces the next transaction of a block.
@@ -73,6 +75,12 @@ impl GethTracer {
             .fuse()
             .map_err(|error: DebugInspectorError| EthApiError::internal(error))
     }
+}
+
+/// A duration as Go writes it, such as `300ms` or `1m30s`.
+fn parse_timeout(text: &str) -> EthResult<Duration> {
+    humantime::parse_duration(text)
+        .map_err(|error| EthApiError::invalid_params(format!("timeout `{text:.40}`: {error}")))
 }
 
 fn finish(

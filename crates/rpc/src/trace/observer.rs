@@ -9,7 +9,10 @@ use revm::{
         interpreter_types::{InputsTr, Jumps, MemoryTr},
     },
 };
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 use zkos_executor::TraceContext;
 
 /// Bytes that the tracers of one request may record. What is recorded is kept until the response is written, so this bounds the memory of a request.
@@ -18,6 +21,18 @@ const MAX_RECORDED_BYTES: usize = 128 * 1024 * 1024;
 const STEP_BYTES: usize = 256;
 /// Estimated size of a recorded call or log without its data, bytes.
 const CALL_BYTES: usize = 512;
+
+/// Instructions between two looks at the clock.
+const STEPS_PER_CLOCK_READ: u32 = 4096;
+
+/// Why a tracer sees nothing more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exceeded {
+    /// More happened than may be recorded.
+    Size,
+    /// The time that the caller gave is over.
+    Time,
+}
 
 /// What a tracer keeps of each executed instruction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -54,7 +69,11 @@ pub(crate) struct Observer<I> {
     touched: Touched,
     recorded: RecordedSteps,
     left: usize,
-    exceeded: bool,
+    /// Time for each transaction.
+    timeout: Option<Duration>,
+    deadline: Option<Instant>,
+    steps_to_clock: u32,
+    exceeded: Option<Exceeded>,
 }
 
 impl<I> Observer<I> {
@@ -65,12 +84,27 @@ impl<I> Observer<I> {
             touched: Touched::default(),
             recorded,
             left: MAX_RECORDED_BYTES,
-            exceeded: false,
+            timeout: None,
+            deadline: None,
+            steps_to_clock: STEPS_PER_CLOCK_READ,
+            exceeded: None,
         }
     }
 
-    /// Whether more happened than may be recorded.
-    pub(crate) const fn exceeded(&self) -> bool {
+    /// Gives each transaction so much time; [`Self::start`] begins it.
+    pub(crate) const fn with_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// A transaction begins.
+    pub(crate) fn start(&mut self) {
+        self.deadline = self.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        self.steps_to_clock = STEPS_PER_CLOCK_READ;
+    }
+
+    /// Why the result of the tracer must not be used.
+    pub(crate) const fn exceeded(&self) -> Option<Exceeded> {
         self.exceeded
     }
 
@@ -84,10 +118,17 @@ impl<I> Observer<I> {
             Some(left) => self.left = left,
             None => {
                 self.left = 0;
-                self.exceeded = true;
+                self.exceeded = self.exceeded.or(Some(Exceeded::Size));
             }
         }
-        !self.exceeded
+        self.exceeded.is_none()
+    }
+
+    fn read_clock(&mut self) {
+        self.steps_to_clock = STEPS_PER_CLOCK_READ;
+        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            self.exceeded = self.exceeded.or(Some(Exceeded::Time));
+        }
     }
 
     fn note_instruction(&mut self, interpreter: &Interpreter) {
@@ -121,7 +162,7 @@ impl<I> Observer<I> {
 
 impl<I: Inspector<TraceContext>> Inspector<TraceContext> for Observer<I> {
     fn initialize_interp(&mut self, interpreter: &mut Interpreter, context: &mut TraceContext) {
-        if !self.exceeded {
+        if self.exceeded.is_none() {
             self.inner.initialize_interp(interpreter, context);
         }
     }
@@ -133,13 +174,17 @@ impl<I: Inspector<TraceContext>> Inspector<TraceContext> for Observer<I> {
             let memory = if self.recorded.memory { interpreter.memory.size() } else { 0 };
             self.record(STEP_BYTES + stack + memory);
         }
-        if !self.exceeded {
+        self.steps_to_clock -= 1;
+        if self.steps_to_clock == 0 {
+            self.read_clock();
+        }
+        if self.exceeded.is_none() {
             self.inner.step(interpreter, context);
         }
     }
 
     fn step_end(&mut self, interpreter: &mut Interpreter, context: &mut TraceContext) {
-        if !self.exceeded {
+        if self.exceeded.is_none() {
             self.inner.step_end(interpreter, context);
         }
     }
@@ -161,13 +206,14 @@ impl<I: Inspector<TraceContext>> Inspector<TraceContext> for Observer<I> {
         context: &mut TraceContext,
         input: &mut FrameInput,
     ) -> Option<revm::handler::FrameResult> {
-        if self.exceeded { None } else { self.inner.frame_start(context, input) }
+        if self.exceeded.is_some() { None } else { self.inner.frame_start(context, input) }
     }
 
     fn call(&mut self, context: &mut TraceContext, inputs: &mut CallInputs) -> Option<CallOutcome> {
         for address in [inputs.caller, inputs.target_address, inputs.bytecode_address] {
             self.touched.account(address);
         }
+        self.read_clock();
         if self.record(CALL_BYTES + inputs.input.len()) {
             self.inner.call(context, inputs)
         } else {
@@ -192,6 +238,7 @@ impl<I: Inspector<TraceContext>> Inspector<TraceContext> for Observer<I> {
         inputs: &mut CreateInputs,
     ) -> Option<CreateOutcome> {
         self.touched.account(inputs.caller());
+        self.read_clock();
         if self.record(CALL_BYTES + inputs.init_code().len()) {
             self.inner.create(context, inputs)
         } else {
@@ -215,7 +262,7 @@ impl<I: Inspector<TraceContext>> Inspector<TraceContext> for Observer<I> {
     }
 
     fn selfdestruct(&mut self, contract: Address, target: Address, value: U256) {
-        if !self.exceeded {
+        if self.exceeded.is_none() {
             self.inner.selfdestruct(contract, target, value);
         }
     }

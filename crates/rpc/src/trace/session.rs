@@ -1,7 +1,7 @@
 //! Transactions executed one after the other on a state, with or without a tracer: a block that is executed again, or one that is only imagined.
 
 use super::{
-    observer::Observer,
+    observer::{Exceeded, Observer},
     state::{Overlay, PreState},
 };
 use crate::{EthApiError, EthResult, eth::SimulationState};
@@ -117,13 +117,16 @@ impl<'a> Session<'a> {
         observer: &mut Observer<I>,
         finish: impl FnOnce(&mut I, &TracedTx, &mut PreState<'_>) -> EthResult<T>,
     ) -> EthResult<Result<(TxOutput, T), InvalidTransaction>> {
+        observer.start();
         let result = self.executor.inspect_transaction(tx.inner(), tx.signer(), observer);
         let output = match result.map_err(failed)?.cloned() {
             Ok(output) => output,
             Err(error) => return Ok(Err(error)),
         };
-        if observer.exceeded() {
-            return Err(EthApiError::TraceTooLarge);
+        match observer.exceeded() {
+            Some(Exceeded::Size) => return Err(EthApiError::TraceTooLarge),
+            Some(Exceeded::Time) => return Err(EthApiError::TraceTimeout),
+            None => {}
         }
         let changes = self.executor.last_tx_changes();
         let mut touched = observer.take_touched();
