@@ -5,19 +5,23 @@
 //!
 //! *What it must not do.* It talks to loopback addresses only, and it ends after `--seconds` whatever the node does.
 //!
+//! *What else it does.* `zkos-load reads` measures answers instead of inclusion, see [`reads`].
+//!
 //! *How a run goes.* Accounts are derived from the rich key, funded where needed, the transfers are signed, then every connection submits the transfers of its accounts in
 //! the order of nonces. A transfer counts as included when the sender's nonce at `latest` has passed it.
 
 mod accounts;
 mod http;
+mod reads;
 mod report;
 mod rpc;
 
 use accounts::{Accounts, Fees};
 use alloy_primitives::B256;
-use clap::Parser;
+use clap::{Args as ClapArgs, Parser, Subcommand};
 use eyre::{Result, WrapErr, bail, ensure};
 use http::Target;
+use reads::Reads;
 use report::{Latencies, Report};
 use rpc::Rpc;
 use std::{
@@ -34,7 +38,22 @@ const STALL_LIMIT: Duration = Duration::from_secs(10);
 
 /// Sends native transfers to a local node and measures how fast they are included
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    transfers: Option<Args>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Measure reads instead of transfers
+    #[command(subcommand)]
+    Reads(Reads),
+}
+
+#[derive(Debug, ClapArgs)]
 struct Args {
     /// HTTP JSON-RPC endpoint; loopback only
     #[arg(long, value_name = "URL")]
@@ -67,7 +86,13 @@ struct Args {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match print_report(&Args::parse()).await {
+    let Cli { command, transfers } = Cli::parse();
+    let done = match (command, transfers) {
+        (Some(Command::Reads(reads)), _) => reads.execute().await,
+        (None, Some(transfers)) => print_report(&transfers).await,
+        (None, None) => Err(eyre::eyre!("nothing to do, see --help")),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");

@@ -18,8 +18,13 @@ impl Latencies {
         self.0.extend(other.0);
     }
 
+    /// Number of requests.
+    pub(crate) const fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Milliseconds at percentiles.
-    fn percentiles<const N: usize>(mut self, percentiles: [usize; N]) -> [f64; N] {
+    pub(crate) fn percentiles<const N: usize>(mut self, percentiles: [usize; N]) -> [f64; N] {
         self.0.sort_unstable();
         let last = self.0.len().saturating_sub(1);
         percentiles.map(|p| self.0.get(last * p / 100).map_or(0.0, |us| f64::from(*us) / 1000.0))

@@ -3,7 +3,7 @@
 use parking_lot::RwLock;
 use tokio::runtime::Handle;
 use zkos_batcher::{BatchInputError, BatchInputs, KnownBatchInfo};
-use zkos_primitives::StoredBatchInfo;
+use zkos_primitives::{DaCommitmentScheme, StoredBatchInfo};
 use zkos_rpc::{BatchHeads, BatchInfo, BatchReader, SettlementReadError, StateProofs, StateProver};
 
 /// Batches and the state tree, for RPC.
@@ -65,7 +65,13 @@ impl BatchReader for Batches {
 }
 
 const fn genesis(stored: StoredBatchInfo) -> KnownBatchInfo {
-    KnownBatchInfo { stored, first_block: 0, last_block: 0, commit_tx: None }
+    KnownBatchInfo {
+        stored,
+        first_block: 0,
+        last_block: 0,
+        da_commitment_scheme: DaCommitmentScheme::None,
+        commit_tx: None,
+    }
 }
 
 impl StateProver for Batches {

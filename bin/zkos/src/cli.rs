@@ -1,29 +1,34 @@
 //! The command line and the layers below it.
 
 use crate::db::DbCommand;
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use eyre::WrapErr;
-use std::{ffi::OsString, path::PathBuf};
+use std::{ffi::OsString, fmt, path::PathBuf};
 use zkos_node_core::{
     NodeConfig,
     args::{ChainArgs, L1Args, SecretKey},
     config::{EffectiveValue, Layers},
 };
 
+/// No options besides the node's own. reth: `NoArgs`.
+#[derive(Debug, Clone, Copy, Default, Args)]
+#[non_exhaustive]
+pub struct NoArgs;
+
 /// A node for ZKsync OS chains
 #[derive(Debug, Parser)]
 #[command(name = "zkos", version, about)]
-pub(crate) struct Cli {
+pub(crate) struct Cli<Ext: Args + fmt::Debug = NoArgs> {
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub(crate) command: Command<Ext>,
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Command {
+pub(crate) enum Command<Ext: Args + fmt::Debug = NoArgs> {
     /// Run a node; the default when no command is given
-    Node(Box<NodeCommand>),
+    Node(Box<NodeCommand<Ext>>),
     /// Print the effective configuration of `node` and where each value came from
-    Config(Box<NodeCommand>),
+    Config(Box<NodeCommand<Ext>>),
     /// Look at, check, copy and delete databases
     Db(DbCommand),
     /// Deposit ether from L1 to L2
@@ -33,16 +38,18 @@ pub(crate) enum Command {
     VerifyBatch(VerifyBatchCommand),
 }
 
-#[derive(Debug, clap::Args)]
-pub(crate) struct NodeCommand {
+#[derive(Debug, Args)]
+pub(crate) struct NodeCommand<Ext: Args + fmt::Debug = NoArgs> {
     #[command(flatten)]
     pub(crate) config: NodeConfig,
     #[command(flatten)]
     pub(crate) files: FileArgs,
+    #[command(flatten)]
+    pub(crate) ext: Ext,
 }
 
 /// Where else configuration comes from.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Args)]
 #[command(next_help_heading = "Configuration files")]
 pub(crate) struct FileArgs {
     /// TOML file with options; also named by the variable ZKOS_CONFIG
@@ -53,7 +60,7 @@ pub(crate) struct FileArgs {
     pub(crate) zkstack_dir: Option<PathBuf>,
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Args)]
 pub(crate) struct DepositCommand {
     /// Amount, wei
     #[arg(long, value_name = "WEI", default_value = "100000000000000000000")]
@@ -73,7 +80,7 @@ pub(crate) struct DepositCommand {
 }
 
 /// Where the batch comes from: a file that holds input and claim, or a node and L1.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Args)]
 pub(crate) struct VerifyBatchCommand {
     /// File with a batch's input and claim, as written by --save
     #[arg(value_name = "FILE", required_unless_present = "verify.rpc")]
@@ -103,19 +110,19 @@ pub(crate) struct VerifyBatchCommand {
 
 /// A parsed command line with what `config` prints and what deserves a warning.
 #[derive(Debug)]
-pub(crate) struct Parsed {
-    pub(crate) cli: Cli,
+pub(crate) struct Parsed<Ext: Args + fmt::Debug = NoArgs> {
+    pub(crate) cli: Cli<Ext>,
     pub(crate) effective: Vec<EffectiveValue>,
     pub(crate) suspicious_variables: Vec<String>,
 }
 
 /// Parses arguments and merges environment and files below them. Ends the process for `--help`, `--version` and wrong usage, as clap does.
-pub(crate) fn parse(
+pub(crate) fn parse<Ext: Args + fmt::Debug>(
     argv: impl IntoIterator<Item = OsString>,
     vars: impl IntoIterator<Item = (String, String)>,
-) -> eyre::Result<Parsed> {
+) -> eyre::Result<Parsed<Ext>> {
     let argv = with_default_command(argv.into_iter().collect());
-    let command = Cli::command();
+    let command = Cli::<Ext>::command();
     let matches = command.clone().get_matches_from(&argv);
     let Some((name, sub_matches)) = matches.subcommand() else {
         // clap has already refused a command line without a command.
@@ -125,7 +132,9 @@ pub(crate) fn parse(
         command.find_subcommand(name).ok_or_else(|| eyre::eyre!("unknown command {name}"))?;
 
     let files = FileArgs::from_arg_matches(sub_matches)?;
-    let mut layers = Layers::new(vars, files.config_file, files.zkstack_dir);
+    // One file configures the node and all tools beside it.
+    let mut layers = Layers::new(vars, files.config_file, files.zkstack_dir)
+        .with_known_options(&NodeCommand::<Ext>::augment_args(clap::Command::new("node")));
     let extra = layers.arguments(sub_command, sub_matches).wrap_err("configuration")?;
     let position = argv.iter().position(|arg| arg == name).map_or(argv.len(), |index| index + 1);
     let merged: Vec<OsString> = argv[..position]
@@ -174,14 +183,72 @@ mod tests {
     fn environment_reaches_every_command() {
         let vars = [("general_l1_rpc_url".to_owned(), "http://l1:1".to_owned())];
         let argv = ["zkos", "deposit", "--amount=5"].map(Into::into);
-        let parsed = parse(argv, vars).unwrap();
+        let parsed = parse::<NoArgs>(argv, vars).unwrap();
         let Command::Deposit(deposit) = parsed.cli.command else { panic!() };
         assert_eq!(deposit.l1.rpc_url.to_string(), "http://l1:1");
         assert_eq!(deposit.amount.to_string(), "5");
     }
 
     #[test]
+    fn every_command_takes_the_nodes_file_and_none_takes_unknown_keys() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("zkos.toml");
+        let config = format!("--config={}", file.display());
+        let node = ["zkos", "node", &config];
+        let db = ["zkos", "db", &config, "stats"];
+        let deposit = ["zkos", "deposit", &config];
+        let with = |text: &str, argv: &[&str]| {
+            std::fs::write(&file, text).unwrap();
+            parse::<NoArgs>(argv.iter().map(Into::into), [])
+        };
+        let known = "datadir = \"/of/the/file\"\n[sequencer]\nblock-time = \"1s\"\n[l1]\nrpc-url = \"http://l1:1\"\n";
+        for argv in [&node[..], &db, &deposit] {
+            match with(known, argv).unwrap().cli.command {
+                Command::Node(node) => assert_eq!(node.config.sequencer.block_time.as_secs(), 1),
+                Command::Db(db) => assert_eq!(db.datadir.datadir, PathBuf::from("/of/the/file")),
+                Command::Deposit(deposit) => {
+                    assert_eq!(deposit.l1.rpc_url.to_string(), "http://l1:1");
+                }
+                other => panic!("{other:?}"),
+            }
+            let unknown = "[sequencer]\nblock-tiem = \"1s\"\n";
+            let error = format!("{:#}", with(unknown, argv).unwrap_err());
+            assert!(error.contains("unknown key `sequencer.block-tiem`"), "{error}");
+        }
+        // What only a tool has does not belong into the node's file.
+        let error = format!("{:#}", with("amount = 5\n", &node).unwrap_err());
+        assert!(error.contains("unknown key `amount`"), "{error}");
+    }
+
+    #[derive(Debug, Args)]
+    struct IndexerArgs {
+        #[arg(long = "indexer.size", default_value_t = 1)]
+        size: u64,
+    }
+
+    #[test]
+    fn options_of_a_plug_in_come_from_all_layers() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("zkos.toml");
+        std::fs::write(&file, "[indexer]\nsize = 2\n").unwrap();
+        let config = format!("--config={}", file.display());
+        let size = |argv: &[&str], vars: &[(&str, &str)]| {
+            let vars = vars.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+            let parsed = parse::<IndexerArgs>(argv.iter().map(Into::into), vars).unwrap();
+            let Command::Node(node) = parsed.cli.command else { panic!() };
+            node.ext.size
+        };
+        assert_eq!(size(&["zkos"], &[]), 1);
+        assert_eq!(size(&["zkos", "node", &config], &[]), 2);
+        let vars = [("ZKOS_INDEXER_SIZE", "3")];
+        assert_eq!(size(&["zkos", "node", &config], &vars), 3);
+        assert_eq!(size(&["zkos", "node", &config, "--indexer.size=4"], &vars), 4);
+        // The tools beside such a node read the same file.
+        assert!(parse::<IndexerArgs>(["zkos", "db", &config, "stats"].map(Into::into), []).is_ok());
+    }
+
+    #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        Cli::<NoArgs>::command().debug_assert();
     }
 }

@@ -23,6 +23,7 @@ pub(crate) struct Deployment {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Contracts {
     pub(crate) bridgehub: Address,
+    pub(crate) bytecodes_supplier: Address,
 }
 
 #[derive(Debug, Deserialize)]

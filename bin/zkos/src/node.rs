@@ -8,6 +8,7 @@ use crate::{
     settlement::{self, Discovered, Senders},
     upgrades::Upgrades,
 };
+use alloy_primitives::Address;
 use eyre::{WrapErr, bail};
 use std::{sync::Arc, time::Duration};
 use tracing::{info, warn};
@@ -16,10 +17,11 @@ use zkos_l1::{
     Confirmations, GenesisUpgrade, L1Watcher, L1WatcherConfig, L1WatcherHandle, WatcherError,
     discovery::read_counters,
 };
-use zkos_node::{CliContext, NodeBuilder, RpcAddOns, ZkNode};
+use zkos_node::{CliContext, NodeBuilder, RpcAddOns, ZkNode, ZkNodeBuilder};
 use zkos_node_core::{
     FullNodeComponents, L1Transaction, L1TxSender, NodeConfig, StageHandle, TaskExecutor,
 };
+use zkos_otterscan::{AddressIndex, OtterscanApi, OtterscanServer, otterscan};
 use zkos_primitives::{ProtocolVersion, ZkTxEnvelope};
 use zkos_rpc::{BatchHeads, RpcShared};
 use zkos_storage::StorageOptions;
@@ -32,14 +34,21 @@ const WATCHER_QUEUE: usize = 256;
 /// Pause before an L1 that can't be reached is asked again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
-pub(crate) async fn run(ctx: CliContext, mut config: NodeConfig) -> eyre::Result<()> {
+/// Adds what a program installs besides. Boxed, so that the node is compiled once and not again in each such program.
+pub(crate) type Extend = Box<dyn FnOnce(ZkNodeBuilder) -> ZkNodeBuilder>;
+
+pub(crate) async fn run(
+    ctx: CliContext,
+    mut config: NodeConfig,
+    extend: Extend,
+) -> eyre::Result<()> {
     let mut dev_l1 = None;
     if config.dev.dev {
         let l1 = DevL1::start(&config).await?;
         config.l1.rpc_url = l1.url().parse().map_err(eyre::Report::msg)?;
         dev_l1 = Some(l1);
     }
-    let launched = launch(&ctx, config).await;
+    let launched = launch(&ctx, config, extend).await;
     let result = match (launched, &mut dev_l1) {
         (Err(error), _) => Err(error),
         (Ok(exit), None) => exit.await,
@@ -54,7 +63,11 @@ pub(crate) async fn run(ctx: CliContext, mut config: NodeConfig) -> eyre::Result
     result
 }
 
-async fn launch(ctx: &CliContext, config: NodeConfig) -> eyre::Result<zkos_node::NodeExitFuture> {
+async fn launch(
+    ctx: &CliContext,
+    config: NodeConfig,
+    extend: Extend,
+) -> eyre::Result<zkos_node::NodeExitFuture> {
     let executor = ctx.task_executor.clone();
     let chain = config.chain.load_spec(Some(local_chain::GENESIS))?;
     let discovered = settlement::discover_l1(&config, &chain).await?;
@@ -65,15 +78,18 @@ async fn launch(ctx: &CliContext, config: NodeConfig) -> eyre::Result<zkos_node:
         warn!(target: "zkos::cli", "batching is disabled: nothing will settle");
         None
     };
-    let Discovered { provider, mut state, genesis_upgrade, genesis_batch } = discovered;
+    let Discovered { provider, mut state, genesis_upgrade, genesis_batch, bytecode_supplier } =
+        discovered;
     let bridgehub = state.contracts.bridgehub;
     let contracts = state.contracts;
     let protocol_version = state.protocol_version;
-    let upgrade_hash = genesis_upgrade.tx.hash();
     let upgrade_floor = genesis_upgrade.l1_block;
 
     let shared = RpcShared::default();
     shared.set_bridgehub(bridgehub);
+    if let Some(supplier) = bytecode_supplier {
+        shared.set_bytecode_supplier(supplier);
+    }
     let batching = senders.is_some();
     let batcher_provider = provider.clone();
     let batcher_executor = executor.clone();
@@ -84,6 +100,9 @@ async fn launch(ctx: &CliContext, config: NodeConfig) -> eyre::Result<zkos_node:
         shared.set_batches(batches.clone());
         shared.set_state_prover(batches.clone());
     }
+    let keeps_addresses = config.otterscan.index;
+    let addresses = AddressIndex::default();
+    let served_addresses = addresses.clone();
     let watcher_config = L1WatcherConfig {
         poll_interval: config.l1.poll_interval,
         max_block_span: config.l1.max_blocks_to_process,
@@ -107,7 +126,13 @@ async fn launch(ctx: &CliContext, config: NodeConfig) -> eyre::Result<zkos_node:
             if batching {
                 ctx.modules.merge_if_module_configured("zks", served_inputs.into_rpc())?;
             }
+            let ots = OtterscanApi::new(ctx.eth.clone(), served_addresses);
+            ctx.modules.merge_configured(ots.into_rpc())?;
             Ok(())
+        })
+        .install_exex_if(keeps_addresses, "otterscan", move |ctx| async move {
+            let index = ctx.provider().open_ots_index()?;
+            otterscan(ctx, index, addresses).await
         })
         .install_exex_if(batching, "batcher", move |ctx| async move {
             let Some(Senders { layer, tasks }) = senders else { bail!("no senders") };
@@ -126,7 +151,7 @@ async fn launch(ctx: &CliContext, config: NodeConfig) -> eyre::Result<zkos_node:
             state.counters =
                 read_counters(&batcher_provider, contracts.diamond, alloy_rpc_types_eth::BlockId::latest()).await?;
             let recovered =
-                recover(&batcher_provider, &state, None, genesis_batch, &[upgrade_hash]).await?;
+                recover(&batcher_provider, &state, None, genesis_batch, upgrade_floor).await?;
             let tree_store = Box::new(ctx.provider().tree_store());
             let input = BatcherInput { layer: layer.into(), recovered, mode, tree_store, inputs };
             batcher(ctx, input).await
@@ -143,6 +168,7 @@ async fn launch(ctx: &CliContext, config: NodeConfig) -> eyre::Result<zkos_node:
                 engine: node.l1_transactions().clone(),
                 protocol_version: protocol_version.max(head.protocol_version),
                 upgrade_floor,
+                bytecode_supplier,
                 stage,
             };
             let fork_choice = node.provider().clone();
@@ -150,6 +176,7 @@ async fn launch(ctx: &CliContext, config: NodeConfig) -> eyre::Result<zkos_node:
             spawn_watcher(&executor, watcher, fork_choice, batches);
             Ok(())
         })
+        .apply(extend)
         .launch()
         .await?;
     let chain_head = handle.node.provider().best_block_number()?;
@@ -171,6 +198,8 @@ struct WatcherTask {
     protocol_version: ProtocolVersion,
     /// L1 block before which no upgrade was announced.
     upgrade_floor: u64,
+    /// Where bytecodes of upgrades are published.
+    bytecode_supplier: Option<Address>,
     stage: StageHandle,
 }
 
@@ -190,6 +219,7 @@ fn spawn_watcher(
             engine,
             protocol_version,
             upgrade_floor,
+            bytecode_supplier,
             stage,
         } = task;
         let upgrades = Upgrades {
@@ -197,6 +227,7 @@ fn spawn_watcher(
             contracts,
             current: protocol_version,
             floor: upgrade_floor,
+            bytecode_supplier,
             engine: engine.clone(),
         };
         stage.waiting("L1");

@@ -1,14 +1,14 @@
 //! What the node learns from L1 before it starts.
 
 use crate::local_chain;
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 use alloy_signer_local::PrivateKeySigner;
 use eyre::{WrapErr, bail, eyre};
 use zkos_batcher::L1Settlement;
 use zkos_l1::{
     GenesisUpgrade, L1Provider, L1ProviderConfig, L1Sender, L1SenderConfig, L1SenderTask, L1State,
     OperatorRole, PubdataPricingMode, check_operators, discover, ensure_keys_distinct,
-    fetch_genesis_upgrade,
+    fetch_genesis_upgrade, find_bytecode_supplier,
     sender::{FeeCaps, detect_sidecar_form},
 };
 use zkos_node_core::{
@@ -27,6 +27,8 @@ pub(crate) struct Discovered {
     pub(crate) state: L1State,
     pub(crate) genesis_upgrade: GenesisUpgrade,
     pub(crate) genesis_batch: StoredBatchInfo,
+    /// Where bytecodes of upgrades are published; none if L1 does not tell and nobody configured it.
+    pub(crate) bytecode_supplier: Option<Address>,
 }
 
 /// Batch 0 as it follows from the genesis; a root in the file must agree.
@@ -46,7 +48,7 @@ pub(crate) async fn connect(args: &L1Args) -> eyre::Result<L1Provider> {
 }
 
 /// The bridgehub that is configured, or the one of the local L1.
-pub(crate) fn bridgehub(args: &L1Args) -> eyre::Result<alloy_primitives::Address> {
+pub(crate) fn bridgehub(args: &L1Args) -> eyre::Result<Address> {
     match args.bridgehub_address {
         Some(address) => Ok(address),
         None => Ok(local_chain::deployment()?.contracts.bridgehub),
@@ -64,7 +66,24 @@ pub(crate) async fn discover_l1(
     let state =
         discover(&provider, bridgehub, chain.chain_id(), Some(genesis_batch.hash())).await?;
     let genesis_upgrade = fetch_genesis_upgrade(&provider, state.contracts.diamond).await?;
-    Ok(Discovered { provider, state, genesis_upgrade, genesis_batch })
+    let bytecode_supplier = bytecode_supplier(&config.l1, &provider, &state).await?;
+    Ok(Discovered { provider, state, genesis_upgrade, genesis_batch, bytecode_supplier })
+}
+
+/// The bytecode supplier that is configured, or that L1 names (since protocol v31), or the one of the local L1.
+async fn bytecode_supplier(
+    args: &L1Args,
+    provider: &L1Provider,
+    state: &L1State,
+) -> eyre::Result<Option<Address>> {
+    if let Some(address) = args.bytecode_supplier_address {
+        return Ok(Some(address));
+    }
+    if let Some(address) = find_bytecode_supplier(provider, state.contracts.ctm).await? {
+        return Ok(Some(address));
+    }
+    let local = local_chain::deployment()?.contracts;
+    Ok((state.contracts.bridgehub == local.bridgehub).then_some(local.bytecodes_supplier))
 }
 
 /// The mode in which pubdata is published; a configured one must fit the chain on L1.
@@ -163,7 +182,7 @@ pub(crate) async fn create_senders(
         prove,
         execute,
         sidecar_form,
-        upgrade_tx_hashes: vec![discovered.genesis_upgrade.tx.hash()],
+        floor: discovered.genesis_upgrade.l1_block,
     };
     let tasks = [
         ("l1-sender-commit", commit_task),

@@ -1,5 +1,6 @@
 //! Protocol upgrades after genesis: handed to the engine when their time has come. A version that this release can't execute stops the node in order, and not before it must.
 
+use alloy_primitives::Address;
 use eyre::{WrapErr, bail};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
@@ -25,6 +26,8 @@ pub(crate) struct Upgrades {
     pub(crate) current: ProtocolVersion,
     /// L1 block before which nothing was announced.
     pub(crate) floor: u64,
+    /// Where bytecodes that upgrades deploy are published.
+    pub(crate) bytecode_supplier: Option<Address>,
     pub(crate) engine: L1TxSender,
 }
 
@@ -91,9 +94,10 @@ impl Upgrades {
                 known.join(", ")
             );
         }
-        let Self { provider, contracts, current, floor, .. } = self;
+        let Self { provider, contracts, current, floor, bytecode_supplier, .. } = self;
         let upgrade = loop {
-            match fetch_upgrade(provider, contracts, *current, scheduled, *floor).await {
+            let supplier = *bytecode_supplier;
+            match fetch_upgrade(provider, contracts, supplier, *current, scheduled, *floor).await {
                 Err(error) if error.is_transient() => pause(&error).await,
                 result => {
                     break result.wrap_err_with(|| {
@@ -107,19 +111,13 @@ impl Upgrades {
     }
 
     async fn hand_over(&self, upgrade: ProtocolUpgrade) -> eyre::Result<()> {
-        let ProtocolUpgrade { version, tx, .. } = upgrade;
+        let ProtocolUpgrade { version, tx, force_preimages, .. } = upgrade;
         let Some(tx) = tx else {
             info!(target: "zkos::cli", %version, "protocol upgrade without a transaction; blocks name the new version after the next start of the node");
             return Ok(());
         };
-        if !tx.factory_deps.is_empty() {
-            bail!(
-                "the upgrade to {version} deploys {} bytecodes that this release does not carry: install a newer release of the node",
-                tx.factory_deps.len()
-            );
-        }
-        info!(target: "zkos::cli", %version, tx = %tx.hash(), "protocol upgrade begins");
-        let tx = L1Transaction { tx: ZkTxEnvelope::Upgrade(tx), force_preimages: Vec::new() };
+        info!(target: "zkos::cli", %version, tx = %tx.hash(), bytecodes = force_preimages.len(), "protocol upgrade begins");
+        let tx = L1Transaction { tx: ZkTxEnvelope::Upgrade(tx), force_preimages };
         if self.engine.send(tx).await.is_err() {
             bail!("the engine takes no more L1 transactions");
         }

@@ -5,7 +5,10 @@ use alloy_rpc_client::ClientBuilder;
 use eyre::{WrapErr, bail, eyre};
 use std::{path::Path, time::Instant};
 use zkos_batcher::BatchInputResponse;
-use zkos_l1::{batches::relearn_batch, discover};
+use zkos_l1::{
+    batches::{UpgradeTxs, relearn_batch},
+    discover,
+};
 use zkos_stateless::{BatchClaim, BatchInput, INPUT_FORMAT, execute, words_to_bytes};
 
 /// A batch and what is claimed of it.
@@ -93,7 +96,8 @@ async fn fetch(command: &VerifyBatchCommand, url: &url::Url, batch: u64) -> eyre
         .flat_map(|block| &block.transactions)
         .filter_map(|tx| tx.as_upgrade().map(|tx| tx.hash()))
         .collect();
-    let committed = relearn_batch(&provider, &state.contracts, None, batch, &upgrades)
+    let upgrades = UpgradeTxs::Known(&upgrades);
+    let committed = relearn_batch(&provider, &state.contracts, None, batch, upgrades)
         .await
         .wrap_err_with(|| format!("can't learn from L1 what was committed for batch {batch}"))?;
     let claim = BatchClaim::new(

@@ -26,8 +26,12 @@ use std::{
 use zkos_executor::{StateError, StateView, ZkEvmConfig};
 use zkos_primitives::{AccountProperties, BlockContext, ZkTxEnvelope};
 
-/// A full block. What our executor allocates per block counts: with few transactions the page faults of the system
-/// allocator, which returns the memory after each block, weigh as much as the transactions.
+/// The node's allocator, for both sides.
+#[cfg(unix)]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// A full block. What our executor allocates per block counts.
 const TRANSFERS: u64 = 1_000;
 const GAS_PRICE: u64 = 1_000_000_000;
 const TOKEN: Address = Address::repeat_byte(0x70);

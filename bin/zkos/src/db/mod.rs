@@ -9,8 +9,8 @@ use eyre::{WrapErr, bail};
 use std::path::{Path, PathBuf};
 use zkos_node_core::args::DatadirArgs;
 use zkos_storage::{
-    PREIMAGES_DATABASE, REPOSITORY_DATABASE, STATE_DATABASE, StorageError, StorageStats,
-    TREE_DATABASE, checkpoint_offline, rebuild, restore, verify,
+    OTS_INDEX_DATABASE, PREIMAGES_DATABASE, REPOSITORY_DATABASE, STATE_DATABASE, StorageError,
+    StorageStats, TREE_DATABASE, checkpoint_offline, rebuild, restore, verify,
 };
 
 // Global: the data directory may stand before or after the name of the tool.
@@ -37,6 +37,8 @@ pub(crate) enum DbSubcommand {
         #[arg(required = true)]
         databases: Vec<Derived>,
     },
+    /// Delete the index of addresses of a stopped node; its next start with --otterscan.index fills it again while it runs
+    RebuildIndex,
     /// Make a consistent copy of all databases, or go back to one
     #[command(subcommand)]
     Checkpoint(CheckpointCommand),
@@ -115,6 +117,13 @@ pub(crate) fn run(command: DbCommand) -> eyre::Result<()> {
             );
             Ok(())
         }
+        DbSubcommand::RebuildIndex => {
+            let latest = rebuild(&path, &[OTS_INDEX_DATABASE])?;
+            println!(
+                "deleted {OTS_INDEX_DATABASE}; a node started with --otterscan.index fills it again from blocks 1 to {latest} while it runs"
+            );
+            Ok(())
+        }
         DbSubcommand::Checkpoint(CheckpointCommand::Create { dir, output }) => {
             let to = std::path::absolute(&dir)
                 .wrap_err_with(|| format!("can't use {}", dir.display()))?;
@@ -144,12 +153,12 @@ fn check(path: &Path, json: bool) -> eyre::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use crate::cli::{self, Command};
+    use crate::cli::{self, Command, NoArgs};
     use std::path::Path;
 
     fn datadir(argv: &[&str], vars: &[(&str, &str)]) -> std::path::PathBuf {
         let vars = vars.iter().map(|(name, value)| (name.to_string(), value.to_string()));
-        match cli::parse(argv.iter().map(Into::into), vars).unwrap().cli.command {
+        match cli::parse::<NoArgs>(argv.iter().map(Into::into), vars).unwrap().cli.command {
             Command::Db(db) => db.datadir.datadir,
             other => panic!("{other:?}"),
         }
