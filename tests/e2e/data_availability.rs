@@ -66,26 +66,28 @@ pub fn governor(l1: &L1) -> DynProvider {
 /// An L1 on which the chain publishes its data with this validator. Nothing is committed yet.
 async fn l1_with(pricing: u8, validator: &str, scheme: DaCommitmentScheme) -> L1 {
     let l1 = L1::start().await;
+    let set_pricing = setPubdataPricingModeCall { mode: pricing }.abi_encode();
+    set(&l1, vec![set_pricing, da_validator(validator, scheme)]).await;
+    l1
+}
+
+fn da_validator(validator: &str, scheme: DaCommitmentScheme) -> Vec<u8> {
+    let l1_da_validator = Deployment::load().contract(validator);
+    setDAValidatorPairCall { l1DAValidator: l1_da_validator, scheme: scheme.into() }.abi_encode()
+}
+
+/// Calls the chain's contract as its admin.
+async fn set(l1: &L1, calls: Vec<Vec<u8>>) {
     let deployment = Deployment::load();
     let diamond = deployment.contract("diamond_proxy");
     let call = |data: Vec<u8>| Call { target: diamond, value: U256::ZERO, data: data.into() };
-    let pair = setDAValidatorPairCall {
-        l1DAValidator: deployment.contract(validator),
-        scheme: scheme.into(),
-    };
-    let multicall = multicallCall {
-        calls: vec![
-            call(setPubdataPricingModeCall { mode: pricing }.abi_encode()),
-            call(pair.abi_encode()),
-        ],
-        requireSuccess: true,
-    };
+    let calls = calls.into_iter().map(call).collect();
+    let multicall = multicallCall { calls, requireSuccess: true };
     let request = TransactionRequest::default()
         .with_to(deployment.contract("chain_admin"))
         .with_input(multicall.abi_encode());
-    let pending = governor(&l1).send_transaction(request).await.unwrap();
+    let pending = governor(l1).send_transaction(request).await.unwrap();
     assert!(pending.with_timeout(Some(DEADLINE)).get_receipt().await.unwrap().status());
-    l1
 }
 
 /// A commit as L1 has it.
@@ -196,6 +198,47 @@ async fn blobs_carry_the_pubdata_and_survive_a_restart() {
     let (_, block) = second.transfer(SOMEBODY, 100).await;
     second.wait_finalized(block).await;
     assert_blobs_hold_the_blocks(&l1, &second).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mode_switched_while_batches_are_in_flight_holds_for_the_next_ones() {
+    let l1 = L1::start().await;
+    // Without proofs nothing is executed: all batches stay in flight.
+    let mut first = Node::start(&l1, &["--prover.fake-snark.enabled=false"]).await;
+    first.wait_funded().await;
+    let (_, block) = first.transfer(SOMEBODY, 100).await;
+    let provider = first.provider();
+    wait_for("the commit", || async {
+        let safe = provider.get_block_by_number(BlockNumberOrTag::Safe).await.ok()??;
+        (safe.header.number >= block).then_some(())
+    })
+    .await;
+    assert!(first.terminate().await.success());
+    let before = commits(&l1).await.len();
+    set(&l1, vec![da_validator("blobs_da_validator", DaCommitmentScheme::BlobsZksyncOs)]).await;
+
+    let mut second = Node::new(&l1, &[]);
+    second.datadir = first.datadir.clone();
+    second.launch().await;
+    let (_, later) = second.transfer(SOMEBODY, 100).await;
+    second.wait_finalized(later).await;
+    let commits = commits(&l1).await;
+    assert!(commits.len() > before);
+    for (index, commit) in commits.iter().enumerate() {
+        let scheme = if index < before {
+            DaCommitmentScheme::BlobsAndPubdataKeccak256
+        } else {
+            DaCommitmentScheme::BlobsZksyncOs
+        };
+        assert_eq!(commit.batch.da_commitment_scheme, scheme, "batch {}", index + 1);
+        // Its input can be made, and gives what L1 has.
+        let mut verify = crate::harness::zkos();
+        verify
+            .args(["verify-batch", &format!("--rpc={}", second.url())])
+            .args([&format!("--batch={}", index + 1), &format!("--l1.rpc-url={}", l1.url())]);
+        let output = verify.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -166,7 +166,7 @@ pub struct Node {
 
 /// The binary under test without any configuration from outside.
 pub fn zkos() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_zkos"));
+    let mut command = Command::new(crate::PROGRAM);
     command
         .env_clear()
         .env("PATH", std::env::var("PATH").unwrap_or_default())

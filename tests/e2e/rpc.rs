@@ -17,7 +17,7 @@ async fn ask(provider: &DynProvider, method: &'static str, params: Value) -> Val
         .unwrap_or_else(|error| panic!("{method} {params}: {error}"))
 }
 
-fn quantity(value: &Value) -> u64 {
+pub fn quantity(value: &Value) -> u64 {
     let text = value.as_str().unwrap_or_else(|| panic!("{value} is no quantity"));
     u64::from_str_radix(text.trim_start_matches("0x"), 16).unwrap()
 }

@@ -1,6 +1,9 @@
 //! Everything on the way from a transaction to its execution on L1.
 
-use crate::harness::{DEADLINE, L1, Node, RICH, RICH_KEY};
+use crate::{
+    data_availability::Deployment,
+    harness::{DEADLINE, L1, Node, RICH, RICH_KEY},
+};
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_network::TransactionBuilder;
 use alloy_primitives::{Address, Bytes, U256, address, bytes, keccak256};
@@ -50,6 +53,15 @@ async fn deposits_and_transfers_reach_finalized() {
         .unwrap();
     assert_eq!((&receipt["type"], &receipt["status"]), (&"0x7f".into(), &"0x1".into()));
     assert_eq!(receipt["l2ToL1Logs"][0]["key"], receipt["transactionHash"]);
+
+    // The contracts on L1, as they were deployed there.
+    for (method, name) in [
+        ("zks_getBridgehubContract", "bridgehub"),
+        ("zks_getBytecodeSupplierContract", "bytecodes_supplier"),
+    ] {
+        let address: Address = provider.raw_request(method.into(), ()).await.unwrap();
+        assert_eq!(address, Deployment::load().contract(name), "{method}");
+    }
 
     // The transfer is still what it was.
     let receipt = provider.get_transaction_receipt(hash).await.unwrap().unwrap();

@@ -1,6 +1,6 @@
 //! Databases under the real node: killed, deleted, copied, checked.
 
-use crate::harness::{L1, Node, repository, zkos};
+use crate::harness::{L1, Node, repository, wait_for, zkos};
 use alloy_primitives::{Address, U256};
 use alloy_provider::Provider;
 use std::path::Path;
@@ -111,4 +111,99 @@ async fn damage_is_told_and_rebuilt() {
     assert_eq!(receipt.block_number, Some(block));
     assert!(node.terminate().await.success());
     assert!(db_ok(&node.datadir, &["verify"]).contains("no problem found"));
+}
+
+/// The names of the tree's files.
+fn tree_files(datadir: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(datadir.join("tree")).unwrap();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.retain(|name| name != "chain");
+    names.sort();
+    names
+}
+
+/// Version, root and leaf count of the tree, and what is wrong with it.
+fn verified_tree(datadir: &Path) -> (serde_json::Value, serde_json::Value) {
+    let mut command = zkos();
+    command.arg("db").arg(format!("--datadir={}", datadir.display())).args(["verify", "--json"]);
+    let output = command.output().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    (report["tree"].clone(), report["problems"].clone())
+}
+
+async fn wait_tree(node: &Node, block: u64) {
+    let url = format!("http://127.0.0.1:{}/metrics", node.metrics_port);
+    wait_for("the state tree to have all blocks", || async {
+        let text = reqwest::get(&url).await.ok()?.text().await.ok()?;
+        let head = text.lines().find_map(|line| line.strip_prefix("batcher_tree_block "))?;
+        (head.parse::<f64>().ok()? >= block as f64).then_some(())
+    })
+    .await;
+}
+
+/// The tree follows from the blocks: whatever happens to its files while the node is stopped, the
+/// next start gives the same tree, or leaves alone what only `zkos db verify` reads.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tree_with_damaged_files_is_built_again() {
+    let l1 = L1::start().await;
+    let mut node = Node::start(&l1, &[]).await;
+    node.wait_funded().await;
+    for value in 1..4 {
+        node.transfer(Address::repeat_byte(value), value.into()).await;
+    }
+    let (_, block) = node.transfer(SOMEBODY, 5).await;
+    node.wait_finalized(block).await;
+    assert!(node.terminate().await.success());
+    let (tree, problems) = verified_tree(&node.datadir);
+    assert_eq!(problems, serde_json::json!([]));
+    let block = tree["version"].as_u64().unwrap();
+
+    let kinds = ["keys-", "leaves", "log-", "manifest", "nodes", "versions"];
+    for kind in kinds {
+        for cut in [false, true] {
+            let names = tree_files(&node.datadir);
+            // The oldest file of the log has the history.
+            let damaged = names.iter().find(|name| {
+                let path = node.datadir.join("tree").join(name);
+                name.starts_with(kind) && std::fs::metadata(path).unwrap().len() > 0
+            });
+            let name = damaged.unwrap_or_else(|| panic!("no {kind} among {names:?}"));
+            let path = node.datadir.join("tree").join(name);
+            let mut bytes = std::fs::read(&path).unwrap();
+            if cut {
+                bytes.truncate(bytes.len() * 2 / 5);
+            } else {
+                let middle = if kind == "manifest" { 30 } else { bytes.len() / 2 };
+                bytes[middle] ^= 0x40;
+            }
+            std::fs::write(&path, bytes).unwrap();
+            node.launch().await;
+            wait_tree(&node, block).await;
+            assert!(node.terminate().await.success());
+            let (found, problems) = verified_tree(&node.datadir);
+            let problems = problems.as_array().unwrap();
+            let history = |problem: &serde_json::Value| {
+                problem["what"].as_str().unwrap().contains("file log-")
+            };
+            assert!(
+                problems.iter().all(|problem| kind == "log-" && history(problem)),
+                "{name}: {problems:?}"
+            );
+            if problems.is_empty() {
+                assert_eq!(found, tree, "{name} cut: {cut}");
+            } else {
+                // Told, not healed: nothing needed that part of the log.
+                db_ok(&node.datadir, &["rebuild", "tree"]);
+                node.launch().await;
+                wait_tree(&node, block).await;
+                assert!(node.terminate().await.success());
+                assert_eq!(verified_tree(&node.datadir), (tree.clone(), serde_json::json!([])));
+            }
+        }
+    }
+    // And the chain goes on.
+    node.launch().await;
+    let (_, later) = node.transfer(SOMEBODY, 1).await;
+    node.wait_finalized(later).await;
 }
