@@ -161,6 +161,8 @@ fn a_checkpoint_of_a_running_node_is_whole() {
         let (provider, blocks) = (provider.clone(), blocks.clone());
         std::thread::spawn(move || commit(&provider, &blocks))
     };
+    // A tree is never ahead of the log.
+    wait_durable(&provider, 20);
     let mut manifests = Vec::new();
     while !writer.is_finished() || manifests.len() < 2 {
         let to = copies.path().join(manifests.len().to_string());
