@@ -44,5 +44,9 @@ start_zkos() {
   zkos_pid=$!
   pids+=("$zkos_pid")
   wait_rpc "$port"
-  until ! rpc "$port" eth_getBalance '["0x36615Cf349d7F6344891B1e7CA7C72883F5dc049","latest"]' | grep -q '"0x0"'; do sleep 0.1; done
+  local deadline=$((SECONDS + 60))
+  while rpc "$port" eth_getBalance '["0x36615Cf349d7F6344891B1e7CA7C72883F5dc049","latest"]' | grep -q '"0x0"'; do
+    if ((SECONDS > deadline)); then echo "no deposit arrived, see $work/zkos.log" >&2; exit 1; fi
+    sleep 0.1
+  done
 }
