@@ -63,6 +63,9 @@ pub enum ProviderError {
     /// The writer has stopped; the reason was reported by it.
     #[error("block writer has stopped: {0}")]
     WriterStopped(String),
+    /// The answer lies on disk, and the asking thread may not wait for it (see [`try_in_memory`](crate::try_in_memory)).
+    #[error("not in memory")]
+    NotInMemory,
 }
 
 impl ProviderError {

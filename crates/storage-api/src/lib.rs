@@ -16,6 +16,7 @@ mod block;
 mod chain;
 mod errors;
 mod genesis;
+mod in_memory;
 mod notifications;
 mod state;
 #[cfg(any(test, feature = "test-utils"))]
@@ -29,6 +30,7 @@ pub use block::{
 pub use chain::{Chain, ExecutedBlock, RecoveredZkBlock};
 pub use errors::{ProviderError, ProviderResult};
 pub use genesis::{genesis_block, genesis_record};
+pub use in_memory::{may_use_disk, not_in_memory, try_in_memory};
 pub use notifications::{CanonStateNotification, CanonStateSubscriptions, ForkChoiceSubscriptions};
 pub use state::{StateProvider, StateProviderBox, StateProviderFactory};
 pub use writer::{BlockWriter, ForkChoiceWriter, StorageHeads};

@@ -4,14 +4,20 @@ use crate::{
     ForkChoiceSubscriptions, ForkChoiceWriter, HeaderProvider, ProviderError, ProviderResult,
     ReceiptProvider, RecoveredZkBlock, ReplayRecordReader, StateProvider, StateProviderBox,
     StateProviderFactory, StorageHeads, TransactionMeta, TransactionsProvider, genesis_block,
-    genesis_record,
+    genesis_record, may_use_disk, not_in_memory,
 };
 use alloy_consensus::{BlockHeader, Transaction};
 use alloy_eips::{BlockHashOrNumber, BlockId, BlockNumberOrTag};
 use alloy_primitives::{Address, B256, BlockNumber, Bytes, TxHash, map::HashMap};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use reth_primitives_traits::SealedHeader;
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::ThreadId,
+};
 use tokio::sync::{broadcast, watch};
 use zkos_primitives::{
     AccountProperties, RecoveredTx, ReplayRecord, ZkChainSpec, ZkReceipt,
@@ -34,6 +40,8 @@ struct Inner {
     safe: watch::Sender<u64>,
     finalized: watch::Sender<u64>,
     notifications: broadcast::Sender<CanonStateNotification>,
+    on_disk: AtomicBool,
+    last_reader: Mutex<Option<ThreadId>>,
 }
 
 #[derive(Debug)]
@@ -85,8 +93,29 @@ impl MemoryProvider {
             safe: watched(),
             finalized: watched(),
             notifications: broadcast::channel(256).0,
+            on_disk: AtomicBool::new(false),
+            last_reader: Mutex::new(None),
         };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// From now on pretends that everything lies on disk: threads that may not wait for one are refused.
+    pub fn put_on_disk(&self) {
+        self.inner.on_disk.store(true, Ordering::SeqCst);
+    }
+
+    /// The thread that was last given something.
+    pub fn last_reader(&self) -> Option<ThreadId> {
+        *self.inner.last_reader.lock()
+    }
+
+    /// What readers see.
+    fn data(&self) -> ProviderResult<RwLockReadGuard<'_, Data>> {
+        if self.inner.on_disk.load(Ordering::SeqCst) && !may_use_disk() {
+            return Err(not_in_memory());
+        }
+        *self.inner.last_reader.lock() = Some(std::thread::current().id());
+        Ok(self.inner.data.read())
     }
 
     /// Puts an account into the state of block 0.
@@ -135,7 +164,7 @@ impl MemoryProvider {
         read: impl FnOnce(&Stored) -> T,
     ) -> ProviderResult<Option<T>> {
         let Some(number) = self.convert_hash_or_number(id)? else { return Ok(None) };
-        Ok(self.inner.data.read().blocks.get(number as usize).map(read))
+        Ok(self.data()?.blocks.get(number as usize).map(read))
     }
 }
 
@@ -196,7 +225,7 @@ impl BlockNumReader for MemoryProvider {
 
     fn block_number(&self, hash: B256) -> ProviderResult<Option<BlockNumber>> {
         let canonical = self.canonical();
-        let number = self.inner.data.read().numbers.get(&hash).copied();
+        let number = self.data()?.numbers.get(&hash).copied();
         Ok(number.filter(|number| *number <= canonical))
     }
 }
@@ -232,7 +261,7 @@ impl TransactionsProvider for MemoryProvider {
         hash: TxHash,
     ) -> ProviderResult<Option<(RecoveredTx, TransactionMeta)>> {
         let canonical = self.canonical();
-        let data = self.inner.data.read();
+        let data = self.data()?;
         let Some(&(number, index)) = data.transactions.get(&hash) else { return Ok(None) };
         if number > canonical {
             return Ok(None);
@@ -255,7 +284,7 @@ impl TransactionsProvider for MemoryProvider {
         nonce: u64,
     ) -> ProviderResult<Option<TxHash>> {
         let canonical = self.canonical();
-        let found = self.inner.data.read().nonces.get(&(sender, nonce)).copied();
+        let found = self.data()?.nonces.get(&(sender, nonce)).copied();
         Ok(found.filter(|(number, _)| *number <= canonical).map(|(_, hash)| hash))
     }
 }
@@ -274,7 +303,7 @@ impl ReplayRecordReader for MemoryProvider {
         if number > self.durable_block_number() {
             return Ok(None);
         }
-        Ok(self.inner.data.read().blocks.get(number as usize).map(|stored| stored.record.clone()))
+        Ok(self.data()?.blocks.get(number as usize).map(|stored| stored.record.clone()))
     }
 
     fn durable_block_number(&self) -> BlockNumber {
@@ -420,7 +449,7 @@ impl StateProvider for MemoryState {
     }
 
     fn read(&self, flat_key: B256) -> ProviderResult<Option<B256>> {
-        let data = self.provider.inner.data.read();
+        let data = self.provider.data()?;
         let Some(values) = data.state.get(&flat_key) else { return Ok(None) };
         let count = values.partition_point(|(number, _)| *number <= self.number);
         Ok(values[..count].last().map(|(_, value)| *value))
@@ -443,7 +472,7 @@ impl StateProvider for MemoryState {
     }
 
     fn preimage(&self, hash: B256) -> ProviderResult<Option<Bytes>> {
-        Ok(self.provider.inner.data.read().preimages.get(&hash).cloned())
+        Ok(self.provider.data()?.preimages.get(&hash).cloned())
     }
 }
 
