@@ -5,8 +5,9 @@ use crate::{
 use alloy_primitives::{B256, hex};
 use rocksdb::{
     BlockBasedOptions, BottommostLevelCompaction, Cache, ColumnFamily, ColumnFamilyDescriptor,
-    CompactOptions, DB, DBCompressionType, DBPinnableSlice, DBRawIterator, Options, ReadOptions,
-    SliceTransform, WriteBatch, WriteOptions, checkpoint::Checkpoint, properties,
+    CompactOptions, DB, DBCompressionType, DBPinnableSlice, DBRawIterator, ErrorKind, Options,
+    ReadOptions, ReadTier, SliceTransform, WriteBatch, WriteOptions, checkpoint::Checkpoint,
+    properties,
 };
 use std::{
     fmt,
@@ -14,7 +15,7 @@ use std::{
     sync::Arc,
     thread::ScopedJoinHandle,
 };
-use zkos_storage_api::{ProviderError, ProviderResult};
+use zkos_storage_api::{ProviderError, ProviderResult, may_use_disk, not_in_memory};
 
 /// Highest format number that this build writes and reads. Goes up when an old build could not read what a new one writes.
 pub const FORMAT_VERSION: u32 = 1;
@@ -315,13 +316,21 @@ impl Database {
         })
     }
 
-    /// Value of a key.
+    /// Value of a key. A thread that may not wait for the disk gets what lies in write buffers and block cache.
     pub(crate) fn get(
         &self,
         column: &'static str,
         key: impl AsRef<[u8]>,
     ) -> ProviderResult<Option<DBPinnableSlice<'_>>> {
-        self.db.get_pinned_cf(self.column(column)?, key).map_err(|error| self.error(&error))
+        let mut options = ReadOptions::default();
+        if !may_use_disk() {
+            options.set_read_tier(ReadTier::BlockCache);
+        }
+        let value = self.db.get_pinned_cf_opt(self.column(column)?, key, &options);
+        value.map_err(|error| match error.kind() {
+            ErrorKind::Incomplete if !may_use_disk() => not_in_memory(),
+            _ => self.error(&error),
+        })
     }
 
     /// Last key of a column.

@@ -86,7 +86,11 @@ impl BlockIdReader for BlockchainProvider {
 
 impl HeaderProvider for BlockchainProvider {
     fn sealed_header(&self, id: BlockHashOrNumber) -> ProviderResult<Option<SealedHeader>> {
-        Ok(self.recovered_block(id)?.map(|block| block.clone_sealed_header()))
+        let Some(number) = self.convert_hash_or_number(id)? else { return Ok(None) };
+        match self.recent(number, |block| block.block.clone_sealed_header()) {
+            Some(header) => Ok(Some(header)),
+            None => self.inner.repository.header(number),
+        }
     }
 }
 

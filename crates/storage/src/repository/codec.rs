@@ -2,7 +2,8 @@
 
 use alloy_eips::{Decodable2718, Encodable2718, Typed2718};
 use alloy_primitives::{Address, B256, Bytes, Log};
-use alloy_rlp::{RlpDecodable, RlpEncodable};
+use alloy_rlp::{Decodable, RlpDecodable, RlpEncodable};
+use reth_primitives_traits::SealedHeader;
 use zkos_primitives::{Header, L2ToL1Log, ZkBlock, ZkBlockBody, ZkReceipt, ZkTxEnvelope, ZkTxType};
 use zkos_storage_api::RecoveredZkBlock;
 
@@ -66,6 +67,15 @@ pub(super) fn decode_block(bytes: &[u8]) -> Result<RecoveredZkBlock, String> {
         .collect::<Result<Vec<_>, _>>()?;
     let body = ZkBlockBody { transactions, ommers: Vec::new(), withdrawals: None };
     Ok(RecoveredZkBlock::new(ZkBlock::new(header, body), senders, hash))
+}
+
+/// Hash and header of an encoded block; what follows them is not looked at.
+pub(super) fn decode_header(mut bytes: &[u8]) -> Result<SealedHeader, String> {
+    let text = |error: alloy_rlp::Error| error.to_string();
+    let mut block = alloy_rlp::Header::decode_bytes(&mut bytes, true).map_err(text)?;
+    let hash = B256::decode(&mut block).map_err(text)?;
+    let header = Header::decode(&mut block).map_err(text)?;
+    Ok(SealedHeader::new(header, hash))
 }
 
 pub(super) fn encode_receipts(receipts: &[ZkReceipt]) -> Vec<u8> {
@@ -150,11 +160,14 @@ mod tests {
             prop_assert_eq!(decoded.senders(), block.senders());
             prop_assert_eq!(decoded.header(), block.header());
             prop_assert_eq!(&decoded.body().transactions, &block.body().transactions);
+            let header = decode_header(&encode_block(&block)).unwrap();
+            prop_assert_eq!(header, block.clone_sealed_header());
         }
 
         #[test]
         fn noise_is_refused_without_panic(bytes: Vec<u8>) {
             let _ = decode_block(&bytes);
+            let _ = decode_header(&bytes);
             let _ = decode_receipts(&bytes);
         }
     }

@@ -26,6 +26,7 @@ use crate::{
 use alloy_consensus::Transaction;
 use alloy_primitives::{Address, B256, BlockNumber, TxHash};
 use parking_lot::Mutex;
+use reth_primitives_traits::SealedHeader;
 use rocksdb::WriteBatch;
 use schnellru::{ByLength, LruMap};
 use std::{
@@ -37,7 +38,9 @@ use std::{
     },
 };
 use zkos_primitives::ZkReceipt;
-use zkos_storage_api::{ExecutedBlock, ProviderError, ProviderResult, RecoveredZkBlock};
+use zkos_storage_api::{
+    ExecutedBlock, ProviderError, ProviderResult, RecoveredZkBlock, may_use_disk, not_in_memory,
+};
 
 /// Name of the database.
 pub const REPOSITORY_DATABASE: &str = "repository";
@@ -63,6 +66,8 @@ const COLUMNS: [Column; 7] = [
 
 /// Blocks decoded from disk that are kept for the next reader.
 const DECODED_BLOCKS: u32 = 64;
+/// Largest record that is decoded for a thread that may not wait, bytes.
+const QUICK_TO_DECODE: usize = 32 * 1024;
 
 type Decoded<T> = Mutex<LruMap<BlockNumber, Arc<T>>>;
 
@@ -139,6 +144,19 @@ impl Repository {
         self.decoded(&self.blocks, BLOCK_DATA, number, codec::decode_block)
     }
 
+    /// Hash and header of a block, without decoding the rest of it.
+    pub(crate) fn header(&self, number: BlockNumber) -> ProviderResult<Option<SealedHeader>> {
+        if let Some(block) = self.blocks.lock().get(&number) {
+            return Ok(Some(block.clone_sealed_header()));
+        }
+        let key = number.to_be_bytes();
+        let Some(value) = self.db.get(BLOCK_DATA, key)? else { return Ok(None) };
+        let payload = unversioned(&self.db, &key, &value)?;
+        codec::decode_header(payload)
+            .map(Some)
+            .map_err(|reason| self.db.corrupt(key, format!("column {BLOCK_DATA}: {reason}")))
+    }
+
     pub(crate) fn receipts(
         &self,
         number: BlockNumber,
@@ -158,6 +176,9 @@ impl Repository {
         }
         let key = number.to_be_bytes();
         let Some(value) = self.db.get(column, key)? else { return Ok(None) };
+        if value.len() > QUICK_TO_DECODE && !may_use_disk() {
+            return Err(not_in_memory());
+        }
         let payload = unversioned(&self.db, &key, &value)?;
         let decoded = decode(payload)
             .map_err(|reason| self.db.corrupt(key, format!("column {column}: {reason}")))?;

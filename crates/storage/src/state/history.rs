@@ -18,7 +18,7 @@ use crate::{
 use alloy_primitives::B256;
 use rocksdb::{ReadOptions, WriteBatch};
 use std::sync::atomic::Ordering;
-use zkos_storage_api::{ExecutedBlock, ProviderError, ProviderResult};
+use zkos_storage_api::{ExecutedBlock, ProviderError, ProviderResult, may_use_disk, not_in_memory};
 
 /// Removals in one batch at most.
 const BATCH: usize = 10_000;
@@ -99,6 +99,10 @@ impl StateStore {
 
     /// Last value written at or before `number`, from disk.
     pub(super) fn read_history(&self, key: &B256, number: u64) -> ProviderResult<Option<B256>> {
+        if !may_use_disk() {
+            // A seek reads blocks of several tables; hardly ever are all of them cached.
+            return Err(not_in_memory());
+        }
         let found = self.last_write(key, number)?;
         self.check_kept(number)?;
         match found {

@@ -206,8 +206,8 @@ impl StateStore {
         }
         let flushing_to = self.flushing_to.load(Ordering::SeqCst);
         if flushing_to <= number {
-            self.metrics.disk_reads.increment(1);
             let value = self.read_latest(&key)?;
+            self.metrics.disk_reads.increment(1);
             let unchanged = || self.flushing_to.load(Ordering::SeqCst) == flushing_to;
             if unchanged() {
                 self.slots.put_if(key, CachedSlot { since: flushing_to, value }, unchanged);
@@ -217,8 +217,9 @@ impl StateStore {
                 return Ok(value);
             }
         }
+        let value = self.read_history(&key, number)?;
         self.metrics.history_reads.increment(1);
-        self.read_history(&key, number)
+        Ok(value)
     }
 
     fn read_latest(&self, key: &B256) -> ProviderResult<Option<B256>> {

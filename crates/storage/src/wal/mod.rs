@@ -23,7 +23,7 @@ use record::RecordError;
 use rocksdb::WriteBatch;
 use std::{path::Path, sync::Arc};
 use zkos_primitives::{BLOCK_HASHES_LEN, BlockHashes, ReplayRecord};
-use zkos_storage_api::{ProviderError, ProviderResult};
+use zkos_storage_api::{ProviderError, ProviderResult, may_use_disk, not_in_memory};
 
 /// Name of the database.
 pub const WAL_DATABASE: &str = "block_replay_wal";
@@ -94,6 +94,10 @@ impl Wal {
 
     /// Record of a block; `None` when there is none. All columns are read from one snapshot.
     pub(crate) fn record(&self, number: u64) -> ProviderResult<Option<ReplayRecord>> {
+        if !may_use_disk() {
+            // A record is big, and mostly read once.
+            return Err(not_in_memory());
+        }
         let key = number.to_be_bytes();
         let snapshot = self.db.raw().snapshot();
         let mut values: Vec<Option<Vec<u8>>> = Vec::with_capacity(record::RECORD_COLUMNS.len());

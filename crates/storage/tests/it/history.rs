@@ -10,8 +10,10 @@ use std::{
 use zkos_primitives::flat_storage_key;
 use zkos_storage::{BlockchainProvider, Storage, StorageOptions};
 use zkos_storage_api::{
-    BlockWriter, StateProviderFactory,
+    BlockWriter, HeaderProvider, ReceiptProvider, ReplayRecordReader, StateProviderFactory,
+    TransactionsProvider,
     test_utils::{ChainBuilder, TestBlock},
+    try_in_memory,
 };
 
 /// Values of a slot by block.
@@ -140,4 +142,47 @@ fn readers_are_not_disturbed_by_flushes() {
             assert!(reader.join().unwrap() > 0);
         }
     });
+}
+
+/// What a thread gets that may not wait for the disk.
+#[test]
+fn reads_in_memory_are_whole_or_refused() {
+    let dir = tempdir();
+    let blocks = chain(&spec(), 40);
+    let (provider, _) = open(dir.path());
+    commit(&provider, &blocks);
+    let balance = |provider: &BlockchainProvider| {
+        try_in_memory(|| provider.latest().unwrap().balance(sender(40)))
+    };
+    let in_memory = balance(&provider).expect("just written").unwrap();
+    assert_eq!(in_memory, U256::from(40));
+    provider.shutdown().unwrap();
+    drop(provider);
+
+    let (provider, _) = open(dir.path());
+    let tx = *blocks[4].block.body().transactions[0].hash();
+    let receipts = |provider: &BlockchainProvider| {
+        try_in_memory(|| provider.receipts_by_block(blocks[4].hash().into()))
+    };
+    let place = |provider: &BlockchainProvider| {
+        try_in_memory(|| provider.transaction_by_hash_with_meta(tx))
+    };
+    assert!(balance(&provider).is_none(), "nothing was read yet");
+    assert!(receipts(&provider).is_none() && place(&provider).is_none());
+    assert!(try_in_memory(|| provider.replay_record(5)).is_none());
+    // Whoever may wait brings it in, also for those who may not.
+    assert_eq!(provider.latest().unwrap().balance(sender(40)).unwrap(), U256::from(40));
+    assert!(provider.receipts_by_block(blocks[4].hash().into()).unwrap().is_some());
+    assert!(provider.transaction_by_hash_with_meta(tx).unwrap().is_some());
+    assert_eq!(balance(&provider).unwrap().unwrap(), U256::from(40));
+    assert_eq!(receipts(&provider).unwrap().unwrap().unwrap().len(), 1);
+    assert_eq!(place(&provider).unwrap().unwrap().unwrap().1.block_number, 5);
+    // Old values take a seek.
+    let old = provider.history_by_block_number(3).unwrap();
+    assert!(try_in_memory(|| old.balance(sender(3))).is_none());
+    assert_eq!(old.balance(sender(3)).unwrap(), U256::from(3));
+    for block in &blocks {
+        let header = provider.sealed_header(block.number().into()).unwrap().unwrap();
+        assert_eq!(header, block.block.clone_sealed_header());
+    }
 }
