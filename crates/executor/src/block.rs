@@ -234,6 +234,9 @@ impl<S: StateView> BlockExecutor<S> {
             Ok(processed) => processed,
             Err(Rejection::Fatal(fatal)) => return Err(self.fatal(tx.hash, *fatal)),
             Err(Rejection::Invalid(error)) => {
+                if self.runner.journal().native.is_beyond_bound() {
+                    return Err(self.fatal(tx.hash, Fatal::Abort(AbortReason::BeyondBound)));
+                }
                 self.runner.journal().rollback(start);
                 return Ok(Err(error));
             }

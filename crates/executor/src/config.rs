@@ -1,7 +1,7 @@
 //! Entry points of the node: production and replay of blocks, simulation.
 
 use crate::{
-    BlockExecutor, ExecutionError, StateView,
+    AbortReason, BlockExecutor, ExecutionError, StateView,
     code_cache::CodeCache,
     evm::{ZkBlockExecutorFactory, ZkEvmFactory},
     flow::Mode,
@@ -56,7 +56,7 @@ impl ZkEvmConfig {
     }
 
     pub(crate) const fn mode(&self, simulate: bool) -> Mode {
-        Mode { simulate, verify_signatures: self.verify_signatures }
+        Mode { simulate, verify_signatures: self.verify_signatures, native_bound: None }
     }
 
     pub(crate) fn code_cache(&self) -> CodeCache {
@@ -67,7 +67,7 @@ impl ZkEvmConfig {
         &self,
         context: &BlockContext,
         state: S,
-        simulate: bool,
+        mode: Mode,
     ) -> Result<BlockExecutor<S>, ExecutionError> {
         let spec = ExecutionSpec::of(context.execution_version).ok_or(
             ExecutionError::UnknownExecutionVersion {
@@ -75,7 +75,7 @@ impl ZkEvmConfig {
                 execution_version: context.execution_version,
             },
         )?;
-        BlockExecutor::new(context, spec, state, self.mode(simulate), self.code_cache())
+        BlockExecutor::new(context, spec, state, mode, self.code_cache())
     }
 
     /// This configuration behind alloy-evm's factories.
@@ -97,7 +97,7 @@ impl ZkEvmConfig {
         context: BlockContext,
         state: S,
     ) -> Result<BlockExecutor<S>, ExecutionError> {
-        self.for_context(&context, state, false)
+        self.for_context(&context, state, self.mode(false))
     }
 
     /// [`Self::block_executor`] in simulation mode (see [`Self::simulate`]), for blocks that are only imagined.
@@ -132,9 +132,30 @@ impl ZkEvmConfig {
         tx: &Recovered<ZkTxEnvelope>,
         state: S,
     ) -> Result<Result<TxOutput, InvalidTransaction>, ExecutionError> {
-        let mut executor = self.for_context(context, state, true)?;
+        let mut executor = self.for_context(context, state, self.mode(true))?;
         let result = executor.execute_transaction(tx.inner(), tx.signer())?;
         Ok(result.cloned())
+    }
+
+    /// [`Self::simulate`] as long as it computes for no more than `bound` native, which follows the time it takes; `None` when it would need more. The transaction
+    /// does not see the bound.
+    ///
+    /// # Errors
+    /// As [`Self::simulate`].
+    pub fn simulate_bounded<S: StateView>(
+        &self,
+        context: &BlockContext,
+        tx: &Recovered<ZkTxEnvelope>,
+        state: S,
+        bound: u64,
+    ) -> Result<Option<Result<TxOutput, InvalidTransaction>>, ExecutionError> {
+        let mode = Mode { native_bound: Some(bound), ..self.mode(true) };
+        let mut executor = self.for_context(context, state, mode)?;
+        match executor.execute_transaction(tx.inner(), tx.signer()) {
+            Ok(result) => Ok(Some(result.cloned())),
+            Err(ExecutionError::Transaction { reason: AbortReason::BeyondBound, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// [`Self::simulate`] with a revm inspector attached.
@@ -148,7 +169,7 @@ impl ZkEvmConfig {
         state: S,
         inspector: &mut I,
     ) -> Result<Result<TxOutput, InvalidTransaction>, ExecutionError> {
-        let mut executor = self.for_context(context, state, true)?;
+        let mut executor = self.for_context(context, state, self.mode(true))?;
         let result = executor.inspect_transaction(tx.inner(), tx.signer(), inspector)?;
         Ok(result.cloned())
     }

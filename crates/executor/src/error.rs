@@ -115,6 +115,9 @@ pub enum AbortReason {
     /// More transactions in one block than a log can number.
     #[error("too many transactions in one block")]
     TooManyTransactions,
+    /// A bounded simulation would have gone beyond its bound (see [`simulate_bounded`](crate::ZkEvmConfig::simulate_bounded)).
+    #[error("simulation goes beyond its bound")]
+    BeyondBound,
 }
 
 /// Why execution of frames stopped without an EVM result.

@@ -61,20 +61,34 @@ pub(crate) const fn event(topics: usize, len: usize) -> u64 {
 /// Meter of the native resource of one transaction.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct NativeMeter {
+    /// What may be charged.
     remaining: u64,
+    /// What the transaction has beyond that, in a run that is given up before it uses as much.
+    beyond: u64,
 }
 
 impl NativeMeter {
     pub(crate) const fn new(limit: u64) -> Self {
-        Self { remaining: limit }
+        Self { remaining: limit, beyond: 0 }
+    }
+
+    /// A meter of a run that is to be given up when it uses more than `bound`. The transaction sees the whole limit.
+    pub(crate) const fn bounded(limit: u64, bound: u64) -> Self {
+        let remaining = if limit < bound { limit } else { bound };
+        Self { remaining, beyond: limit - remaining }
     }
 
     #[inline(always)]
     pub(crate) const fn remaining(&self) -> u64 {
-        self.remaining
+        self.remaining + self.beyond
     }
 
-    /// Deducts `amount`; a failed charge leaves nothing.
+    /// Whether the run used all that it may use, though the transaction had more.
+    pub(crate) const fn is_beyond_bound(&self) -> bool {
+        self.remaining == 0 && self.beyond != 0
+    }
+
+    /// Deducts `amount`; a failed charge leaves nothing to charge.
     #[inline(always)]
     pub(crate) const fn try_charge(&mut self, amount: u64) -> bool {
         match self.remaining.checked_sub(amount) {
@@ -119,5 +133,18 @@ mod tests {
         assert!(meter.try_charge(4));
         assert!(!meter.try_charge(7));
         assert_eq!(meter.remaining(), 0);
+    }
+
+    #[test]
+    fn a_bound_is_not_seen_before_it_is_reached() {
+        let mut meter = NativeMeter::bounded(100, 10);
+        assert_eq!((meter.remaining(), meter.is_beyond_bound()), (100, false));
+        assert!(meter.try_charge(9));
+        assert_eq!((meter.remaining(), meter.is_beyond_bound()), (91, false));
+        assert!(!meter.try_charge(2));
+        assert!(meter.is_beyond_bound());
+        let mut meter = NativeMeter::bounded(10, 100);
+        assert!(!meter.try_charge(11));
+        assert_eq!((meter.remaining(), meter.is_beyond_bound()), (0, false));
     }
 }

@@ -46,7 +46,7 @@ pub(super) fn process<S: StateView, T: Tracer<S>>(
     let journal = runner.journal();
     // Too small a budget is clamped, and reported as if the intrinsic part had been paid in full.
     let main = budget.main.saturating_sub(intrinsic_native);
-    journal.native = native::NativeMeter::new(main);
+    journal.native = mode.meter(main);
     let gas = tx.gas_limit.saturating_sub(INTRINSIC_GAS).saturating_sub(tx.calldata_gas());
     if gas > MAX_BLOCK_GAS_LIMIT {
         return Err(AbortReason::GasOverflow.into());
@@ -67,6 +67,9 @@ pub(super) fn process<S: StateView, T: Tracer<S>>(
         Ok(result) => (result.result, result.output, result.gas_left),
         Err(Halt::Fatal(fatal)) => return Err(Rejection::Fatal(fatal)),
         Err(Halt::OutOfGas | Halt::OutOfNative) => {
+            if runner.journal().native.is_beyond_bound() {
+                return Err(AbortReason::BeyondBound.into());
+            }
             out_of_native = true;
             (InstructionResult::OutOfGas, Bytes::new(), 0)
         }

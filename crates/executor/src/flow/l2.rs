@@ -79,7 +79,7 @@ pub(super) fn process<S: StateView, T: Tracer<S>>(
     }
     let coinbase = env.coinbase;
     let intrinsic_native = native::L2_INTRINSIC + tx.input.len() as u64;
-    runner.journal().native = native::NativeMeter::new(budget.main);
+    runner.journal().native = mode.meter(budget.main);
     runner.journal().native.charge(intrinsic_native)?;
     let intrinsic_gas = INTRINSIC_GAS.saturating_add(tx.calldata_gas());
     let mut gas = Gas::new(tx.gas_limit.checked_sub(intrinsic_gas).ok_or(Halt::OutOfGas)?);
@@ -180,6 +180,9 @@ pub(super) fn process<S: StateView, T: Tracer<S>>(
         Err(Halt::Fatal(fatal)) => return Err(Rejection::Fatal(fatal)),
         Err(Halt::OutOfGas | Halt::OutOfNative) => {
             let journal = runner.journal();
+            if journal.native.is_beyond_bound() {
+                return Err(AbortReason::BeyondBound.into());
+            }
             journal.rollback(snapshot);
             journal.native = native_before;
             success = false;

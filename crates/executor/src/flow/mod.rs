@@ -8,7 +8,7 @@ use crate::{
     StateView,
     error::{AbortReason, Fatal, Halt},
     frame::Runner,
-    native::MAX_NATIVE_COMPUTATIONAL,
+    native::{MAX_NATIVE_COMPUTATIONAL, NativeMeter},
     trace::Tracer,
     tx::{TxKind, VmTx},
 };
@@ -23,6 +23,17 @@ pub(crate) struct Mode {
     pub(crate) simulate: bool,
     /// Verify signatures instead of trusting the given signer.
     pub(crate) verify_signatures: bool,
+    /// Native of computation after which a run is given up with [`AbortReason::BeyondBound`].
+    pub(crate) native_bound: Option<u64>,
+}
+
+impl Mode {
+    fn meter(&self, limit: u64) -> NativeMeter {
+        match self.native_bound {
+            Some(bound) => NativeMeter::bounded(limit, bound),
+            None => NativeMeter::new(limit),
+        }
+    }
 }
 
 /// Native per gas of simulations.
