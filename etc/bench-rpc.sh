@@ -56,6 +56,8 @@ const number = (value, digits) => value.toFixed(digits).padStart(10);
 console.log("method                       connections    anvil/s     zkos/s     ratio   anvil p99 ms   zkos p99 ms");
 zkos.forEach((row, i) => {
   const other = anvil[i];
+  if (row.answer_entries !== other.answer_entries)
+    throw new Error(`${row.method}: anvil answers with ${other.answer_entries} entries, zkos with ${row.answer_entries}`);
   console.log(
     row.method.padEnd(28), String(row.connections).padStart(11), number(other.requests_per_s, 0), number(row.requests_per_s, 0),
     number(row.requests_per_s / other.requests_per_s, 2), number(other.p99_ms, 2).padStart(14), number(row.p99_ms, 2).padStart(13),

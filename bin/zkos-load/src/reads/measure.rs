@@ -30,6 +30,8 @@ struct Row {
     p99_ms: f64,
     /// Bytes of the first answer.
     answer_bytes: usize,
+    /// Entries of the first answer, if it is a list.
+    answer_entries: Option<usize>,
 }
 
 /// A method, and the requests that each connection sends again and again.
@@ -115,6 +117,7 @@ async fn measure(
     let first: Value = serde_json::from_slice(connection.post(&question.bodies[0]).await?)?;
     ensure!((question.accept)(&first["result"]), "unexpected answer {first}");
     let answer_bytes = first.to_string().len();
+    let answer_entries = first["result"].as_array().map(Vec::len);
 
     let started = Instant::now() + duration.mul_f64(WARM_UP);
     let deadline = started + duration;
@@ -156,6 +159,7 @@ async fn measure(
         p50_ms,
         p99_ms,
         answer_bytes,
+        answer_entries,
     })
 }
 
@@ -186,5 +190,6 @@ async fn send_to_receipt(target: &Target, args: &RunArgs) -> Result<Row> {
         p50_ms,
         p99_ms,
         answer_bytes,
+        answer_entries: None,
     })
 }
