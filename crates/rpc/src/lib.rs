@@ -9,8 +9,11 @@
 //!
 //! *How a block comes through it.* Readers see a block once storage has made it canonical. Its notification fills the [`EthStateCache`](eth::EthStateCache) and wakes subscriptions and waiting
 //! `eth_sendRawTransactionSync` calls. A subscriber that lags behind the notifications reads what it missed from the provider, so that nothing is left out. Polled filters
-//! do not depend on notifications at all: they remember the last block they reported and read on from there. Everything that reads the databases or executes runs on the
-//! blocking pool, bounded by a semaphore for each class of work (reads, log queries, calls, traces), so that calls cannot starve the node, nor traces the calls.
+//! do not depend on notifications at all: they remember the last block they reported and read on from there.
+//!
+//! *On which thread it works.* A short read runs on the thread that received the request while memory has all of it: the provider refuses what it would have to fetch from disk, and the
+//! read is done again on the blocking pool. So does a call (`eth_call`) that computes for little, measured by what it uses of the native resource. Everything else that reads the databases or
+//! executes runs on the blocking pool, bounded by a semaphore for each class of work (reads, log queries, calls, traces), so that calls cannot starve the node, nor traces the calls.
 
 pub mod api;
 mod builder;

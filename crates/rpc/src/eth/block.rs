@@ -38,12 +38,14 @@ impl<N: RpcNodeCore> EthApi<N> {
 
     /// Block object.
     pub async fn rpc_block(&self, id: BlockId, full: bool) -> EthResult<Option<RpcBlock>> {
-        self.spawn_read(move |this| Ok(this.block(id)?.map(|block| rpc_block(&block, full)))).await
+        let read = move |this: &Self| Ok(this.block(id)?.map(|block| rpc_block(&block, full)));
+        // Whole transactions can be many.
+        if full { self.spawn_read(read).await } else { self.read(read).await }
     }
 
     /// Header object.
     pub async fn rpc_header(&self, id: BlockId) -> EthResult<Option<RpcHeader>> {
-        self.spawn_read(move |this| {
+        self.read(move |this| {
             let Some((_, hash)) = this.resolve(id)? else { return Ok(None) };
             let header = this.provider().sealed_header(hash.into())?;
             Ok(header.map(|header| rpc_header(header, None)))
@@ -53,15 +55,13 @@ impl<N: RpcNodeCore> EthApi<N> {
 
     /// Number of transactions of a block.
     pub async fn block_transaction_count(&self, id: BlockId) -> EthResult<Option<usize>> {
-        self.spawn_read(move |this| {
-            Ok(this.block(id)?.map(|block| block.body().transactions.len()))
-        })
-        .await
+        self.read(move |this| Ok(this.block(id)?.map(|block| block.body().transactions.len())))
+            .await
     }
 
     /// Whether a block exists.
     pub async fn block_exists(&self, id: BlockId) -> EthResult<bool> {
-        self.spawn_read(move |this| Ok(this.resolve(id)?.is_some())).await
+        self.read(move |this| Ok(this.resolve(id)?.is_some())).await
     }
 
     /// Receipt objects of a block.

@@ -120,13 +120,30 @@ impl<P: FullProvider> EthStateCache<P> {
         if let Some(found) = self.inner.lock().blocks.get(&hash) {
             return Ok(Some(found.clone()));
         }
+        let found = self.read_block_and_receipts(hash)?;
+        if let Some(found) = &found {
+            self.inner.lock().insert_block(hash, found.clone());
+        }
+        Ok(found)
+    }
+
+    /// Block and receipts by hash, for whoever walks over many blocks: leaves the cache to the blocks that are asked for by name.
+    pub(super) fn peek_block_and_receipts(
+        &self,
+        hash: B256,
+    ) -> ProviderResult<Option<BlockAndReceipts>> {
+        if let Some(found) = self.inner.lock().blocks.peek(&hash) {
+            return Ok(Some(found.clone()));
+        }
+        self.read_block_and_receipts(hash)
+    }
+
+    fn read_block_and_receipts(&self, hash: B256) -> ProviderResult<Option<BlockAndReceipts>> {
         let Some(block) = self.provider.recovered_block(hash.into())? else { return Ok(None) };
         let Some(receipts) = self.provider.receipts_by_block(hash.into())? else {
             return Ok(None);
         };
-        let found = BlockAndReceipts { block, receipts };
-        self.inner.lock().insert_block(hash, found.clone());
-        Ok(Some(found))
+        Ok(Some(BlockAndReceipts { block, receipts }))
     }
 
     /// Context with which a canonical block was executed.

@@ -13,6 +13,11 @@ use zksync_os_interface::{
     types::{ExecutionOutput, ExecutionResult, TxOutput},
 };
 
+/// Native of computation up to which a call runs on the thread that received it: some 100 microseconds at most. A view function of a token takes half of it.
+const SHORT_CALL_NATIVE: u64 = 1 << 21;
+/// Longest input of a call that runs there, bytes.
+const SHORT_CALL_INPUT: usize = 4096;
+
 /// Everything that a simulation runs on.
 pub(super) struct Simulation {
     pub(super) context: BlockContext,
@@ -112,21 +117,58 @@ impl<N: RpcNodeCore> EthApi<N> {
         state_overrides: Option<StateOverride>,
         block_overrides: Option<Box<BlockOverrides>>,
     ) -> EthResult<Bytes> {
+        let id = id.unwrap_or_default();
+        if state_overrides.is_none() && block_overrides.is_none() && may_be_short(&request) {
+            let call = || self.short_call(request.clone(), id).transpose();
+            if let Some(result) = self.inner.calls.at_once(call).await {
+                return result;
+            }
+        }
         self.spawn_call(move |this| {
-            let id = id.unwrap_or_default();
             let mut simulation =
                 this.prepare_simulation(request, id, state_overrides, block_overrides)?;
-            let cap = simulation.gas_cap(this.config().gas_cap);
-            let mut gas = simulation.request.gas().map_or(cap, |gas| gas.min(cap));
-            if simulation.request.gas().is_none() {
-                gas = gas.min(simulation.gas_allowance()?);
-            }
-            let output =
-                this.simulate(&mut simulation, gas)?.map_err(EthApiError::InvalidTransaction)?;
-            into_return_data(output)
+            let gas = this.call_gas(&mut simulation)?;
+            let output = this.simulate(&mut simulation, gas)?;
+            into_return_data(output.map_err(EthApiError::InvalidTransaction)?)
         })
         .await
     }
+
+    /// Answers `eth_call`, unless it computes for long. Most calls of wallets and pages are view functions, and for those the way to another thread and back takes longer
+    /// than the call.
+    fn short_call(&self, request: TransactionRequest, id: BlockId) -> EthResult<Option<Bytes>> {
+        let mut simulation = self.prepare_simulation(request, id, None, None)?;
+        let gas = self.call_gas(&mut simulation)?;
+        let tx = simulation.request.transaction(gas);
+        let output = self.node().evm_config().simulate_bounded(
+            &simulation.context,
+            &tx,
+            &mut simulation.state,
+            SHORT_CALL_NATIVE,
+        );
+        match output.map_err(EthApiError::internal)? {
+            Some(output) => {
+                into_return_data(output.map_err(EthApiError::InvalidTransaction)?).map(Some)
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// Gas that a call has: what was asked for, within what the node and the sender's balance allow.
+    fn call_gas(&self, simulation: &mut Simulation) -> EthResult<u64> {
+        let cap = simulation.gas_cap(self.config().gas_cap);
+        Ok(match simulation.request.gas() {
+            Some(gas) => gas.min(cap),
+            None => cap.min(simulation.gas_allowance()?),
+        })
+    }
+}
+
+/// Whether a request is worth a try on the receiving thread: nothing in it costs time that native does not measure.
+fn may_be_short(request: &TransactionRequest) -> bool {
+    request.input.input().is_none_or(|input| input.len() <= SHORT_CALL_INPUT)
+        && request.access_list.is_none()
+        && request.authorization_list.is_none()
 }
 
 impl Simulation {

@@ -15,7 +15,7 @@ const MAX_REWARD_PERCENTILES: usize = 100;
 impl<N: RpcNodeCore> EthApi<N> {
     /// Base fee of the head, wei per gas. The order of inclusion does not depend on tips as long as blocks are not full.
     pub async fn gas_price(&self) -> EthResult<u64> {
-        self.spawn_read(|this| {
+        self.read(|this| {
             let head = this.head_number()?;
             let header = this.provider().sealed_header(head.into())?;
             let header = header.ok_or(EthApiError::BlockNotFound(BlockId::latest()))?;
@@ -26,12 +26,12 @@ impl<N: RpcNodeCore> EthApi<N> {
 
     /// Blob base fee in the context of the head, wei.
     pub async fn blob_base_fee(&self) -> EthResult<U256> {
-        self.spawn_read(|this| Ok(this.context_at(BlockId::latest())?.blob_fee)).await
+        self.read(|this| Ok(this.context_at(BlockId::latest())?.blob_fee)).await
     }
 
     /// Address that collects fees.
     pub async fn coinbase(&self) -> EthResult<alloy_primitives::Address> {
-        self.spawn_read(|this| Ok(this.context_at(BlockId::latest())?.coinbase)).await
+        self.read(|this| Ok(this.context_at(BlockId::latest())?.coinbase)).await
     }
 
     /// Fees of up to `count` blocks that end with `newest`.

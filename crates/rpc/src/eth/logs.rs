@@ -1,10 +1,13 @@
 //! Log queries over stored blocks.
 
-use super::EthApi;
+use super::{
+    EthApi,
+    log_cache::{BlockLogs, Known},
+};
 use crate::{EthApiError, EthFilterError, RpcNodeCore, types::matching_logs};
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_rpc_types_eth::{Filter, FilterBlockOption, Log};
-use std::ops::RangeInclusive;
+use std::{ops::RangeInclusive, sync::Arc};
 use zkos_storage_api::{BlockIdReader, HeaderProvider};
 
 /// What to do when more logs match than one answer may hold.
@@ -30,11 +33,12 @@ impl<N: RpcNodeCore> EthApi<N> {
         match filter.block_option {
             FilterBlockOption::AtBlockHash(hash) => {
                 let id = BlockId::hash(hash);
-                let found = self.block_and_receipts(id)?;
-                let found = found.ok_or(EthApiError::BlockNotFound(id))?;
+                let found = self.resolve(id)?;
+                let (number, _) = found.ok_or(EthApiError::BlockNotFound(id))?;
                 let mut logs = Vec::new();
-                let matches = |log: &alloy_primitives::Log| filter.matches(log);
-                matching_logs(&found.block, &found.receipts, false, matches, &mut logs);
+                if let Some(block) = self.candidate_logs(filter, number)? {
+                    block.collect(filter, &mut logs);
+                }
                 Ok(logs)
             }
             FilterBlockOption::Range { from_block, to_block } => {
@@ -88,18 +92,9 @@ impl<N: RpcNodeCore> EthApi<N> {
         let max_logs = self.config().max_logs_per_response;
         let mut logs = Vec::new();
         for number in range {
-            let Some(header) = self.provider().sealed_header(number.into())? else { continue };
-            if header.logs_bloom.is_zero() || !filter.matches_bloom(header.logs_bloom) {
-                continue;
-            }
-            let Some(found) =
-                self.cache().block_and_receipts(header.hash()).map_err(EthApiError::from)?
-            else {
-                continue;
-            };
+            let Some(block) = self.candidate_logs(filter, number)? else { continue };
             let before = logs.len();
-            let matches = |log: &alloy_primitives::Log| filter.matches(log);
-            matching_logs(&found.block, &found.receipts, false, matches, &mut logs);
+            block.collect(filter, &mut logs);
             if logs.len() > max_logs && first != last {
                 // One block always fits, so the first one does.
                 let to_block = if number == first { first } else { number - 1 };
@@ -121,5 +116,36 @@ impl<N: RpcNodeCore> EthApi<N> {
             }
         }
         Ok(FoundLogs { logs, last_block: last })
+    }
+
+    /// Logs of a canonical block, unless its bloom says that none matches.
+    fn candidate_logs(
+        &self,
+        filter: &Filter,
+        number: u64,
+    ) -> Result<Option<Arc<BlockLogs>>, EthFilterError> {
+        let cache = &self.inner.log_cache;
+        let hash = match cache.get(number, filter) {
+            Known::Excluded => return Ok(None),
+            Known::Logs(logs) => return Ok(Some(logs)),
+            Known::Candidate(hash) => hash,
+            Known::Nothing => {
+                let Some(header) = self.provider().sealed_header(number.into())? else {
+                    return Ok(None);
+                };
+                cache.insert_bloom(number, header.hash(), &header.logs_bloom);
+                if header.logs_bloom.is_zero() || !filter.matches_bloom(header.logs_bloom) {
+                    return Ok(None);
+                }
+                header.hash()
+            }
+        };
+        let found = self.cache().peek_block_and_receipts(hash).map_err(EthApiError::from)?;
+        let Some(found) = found else { return Ok(None) };
+        let mut logs = Vec::new();
+        matching_logs(&found.block, &found.receipts, false, |_| true, &mut logs);
+        let logs = Arc::new(BlockLogs::new(logs));
+        cache.insert_logs(number, logs.clone());
+        Ok(Some(logs))
     }
 }

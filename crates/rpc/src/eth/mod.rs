@@ -9,6 +9,7 @@ mod estimate;
 mod fees;
 mod fill;
 mod filter;
+mod log_cache;
 mod logs;
 mod pubsub;
 mod request;
@@ -27,6 +28,7 @@ pub(crate) use state_view::SimulationState;
 pub(crate) use transaction::recover_raw_transaction;
 
 use crate::{EthApiError, EthResult, RpcNodeCore, RpcShared};
+use log_cache::LogCache;
 use std::{fmt, sync::Arc, time::Duration};
 use work::WorkClass;
 use zkos_node_core::args::RpcServerArgs;
@@ -88,6 +90,7 @@ pub struct EthApi<N: RpcNodeCore> {
 struct EthApiInner<N: RpcNodeCore> {
     node: N,
     cache: EthStateCache<N::Provider>,
+    log_cache: LogCache,
     config: EthConfig,
     shared: RpcShared,
     reads: WorkClass,
@@ -121,6 +124,7 @@ impl<N: RpcNodeCore> EthApi<N> {
                 traces: WorkClass::new("trace", config.max_concurrent_traces),
                 node,
                 cache,
+                log_cache: LogCache::default(),
                 config,
                 shared,
             }),
@@ -155,6 +159,20 @@ impl<N: RpcNodeCore> EthApi<N> {
     /// What other parts of the node tell.
     pub fn shared(&self) -> &RpcShared {
         &self.inner.shared
+    }
+
+    /// Runs a short read: here and now while memory has all of it, otherwise on the blocking pool. What it puts together must be small, or it keeps others waiting; it
+    /// may run twice, and must not remember a failure.
+    pub async fn read<T, E, F>(&self, read: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<EthApiError> + Send + 'static,
+        F: Fn(&Self) -> Result<T, E> + Send + 'static,
+    {
+        match self.inner.reads.at_once(|| Some(read(self))).await {
+            Some(result) => result,
+            None => self.spawn_read(read).await,
+        }
     }
 
     /// Runs a read of the databases on the blocking pool.

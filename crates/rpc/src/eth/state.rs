@@ -24,9 +24,9 @@ impl<N: RpcNodeCore> EthApi<N> {
     async fn read_state<T: Send + 'static>(
         &self,
         id: Option<BlockId>,
-        read: impl FnOnce(StateProviderBox) -> Result<T, ProviderError> + Send + 'static,
+        read: impl Fn(StateProviderBox) -> Result<T, ProviderError> + Send + 'static,
     ) -> EthResult<T> {
-        self.spawn_read(move |this| Ok(read(this.state_at(id)?)?)).await
+        self.read(move |this| Ok(read(this.state_at(id)?)?)).await
     }
 
     /// Balance, wei.

@@ -43,7 +43,7 @@ impl<N: RpcNodeCore> EthApi<N> {
 
     /// Transaction object of an included or pooled transaction.
     pub async fn transaction_by_hash(&self, hash: B256) -> EthResult<Option<RpcTransaction>> {
-        self.spawn_read(move |this| {
+        self.read(move |this| {
             // The pool forgets a transaction after its block is visible, so this order has no gap.
             if let Some(tx) = this.pooled(&hash) {
                 return Ok(Some(match this.included(hash)? {
@@ -58,7 +58,7 @@ impl<N: RpcNodeCore> EthApi<N> {
 
     /// EIP-2718 form of an included or pooled transaction.
     pub async fn raw_transaction_by_hash(&self, hash: B256) -> EthResult<Option<Bytes>> {
-        self.spawn_read(move |this| {
+        self.read(move |this| {
             let tx = match this.pooled(&hash) {
                 Some(tx) => Some(tx),
                 None => this.included(hash)?.map(|(tx, _)| tx),
@@ -74,7 +74,7 @@ impl<N: RpcNodeCore> EthApi<N> {
         id: BlockId,
         index: usize,
     ) -> EthResult<Option<RpcTransaction>> {
-        self.spawn_read(move |this| {
+        self.read(move |this| {
             Ok(this.block(id)?.and_then(|block| block_transaction(&block, index)))
         })
         .await
@@ -86,7 +86,7 @@ impl<N: RpcNodeCore> EthApi<N> {
         id: BlockId,
         index: usize,
     ) -> EthResult<Option<Bytes>> {
-        self.spawn_read(move |this| {
+        self.read(move |this| {
             let block = this.block(id)?;
             let tx = block.as_ref().and_then(|block| block.body().transactions.get(index));
             Ok(tx.map(|tx| tx.encoded_2718().into()))
@@ -100,7 +100,7 @@ impl<N: RpcNodeCore> EthApi<N> {
         sender: Address,
         nonce: u64,
     ) -> EthResult<Option<RpcTransaction>> {
-        self.spawn_read(move |this| {
+        self.read(move |this| {
             let hash = this.provider().transaction_hash_by_sender_and_nonce(sender, nonce)?;
             let Some(hash) = hash else { return Ok(None) };
             Ok(this.included(hash)?.map(|(tx, meta)| rpc_transaction(tx, Some(&meta))))
@@ -110,7 +110,7 @@ impl<N: RpcNodeCore> EthApi<N> {
 
     /// Receipt object of an included transaction.
     pub async fn transaction_receipt(&self, hash: B256) -> EthResult<Option<RpcReceipt>> {
-        self.spawn_read(move |this| this.transaction_receipt_blocking(hash)).await
+        self.read(move |this| this.transaction_receipt_blocking(hash)).await
     }
 
     fn transaction_receipt_blocking(&self, hash: B256) -> EthResult<Option<RpcReceipt>> {

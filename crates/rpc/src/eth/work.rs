@@ -1,9 +1,11 @@
-//! Classes of work: each has places of its own on the blocking pool, so that the heavy ones cannot take those of the others.
+//! Classes of work: each has places of its own on the blocking pool, so that the heavy ones cannot take those of the others. Short work that needs nothing but memory takes no
+//! place: it is done on the thread that received the request.
 
 use crate::EthApiError;
-use metrics::{Gauge, gauge};
+use metrics::{Counter, Gauge, counter, gauge};
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use zkos_storage_api::try_in_memory;
 
 /// Requests of a class that may wait for a place. Each holds its parameters in memory.
 const MAX_WAITING: usize = 4096;
@@ -14,16 +16,28 @@ pub(super) struct WorkClass {
     running: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
     waiting_gauge: Gauge,
+    at_once: Counter,
 }
 
 impl WorkClass {
-    /// A class with so many places, at least one. Reports the number of waiting requests as `rpc_waiting_requests`.
+    /// A class with so many places, at least one. Reports the number of waiting requests as `rpc_waiting_requests`, and what took no place as
+    /// `rpc_answered_at_once_total`.
     pub(super) fn new(name: &'static str, places: usize) -> Self {
         Self {
             running: Arc::new(Semaphore::new(places.clamp(1, Semaphore::MAX_PERMITS))),
             waiting: Arc::new(Semaphore::new(MAX_WAITING)),
             waiting_gauge: gauge!("rpc_waiting_requests", "class" => name),
+            at_once: counter!("rpc_answered_at_once_total", "class" => name),
         }
+    }
+
+    /// Does short work here and now. `None` when it has to be done again with a place: because it says so itself, or needs what is not in memory.
+    pub(super) async fn at_once<T>(&self, work: impl FnOnce() -> Option<T>) -> Option<T> {
+        // A task that asks again and again gives way to the others all the same.
+        tokio::task::coop::consume_budget().await;
+        let result = try_in_memory(work)??;
+        self.at_once.increment(1);
+        Some(result)
     }
 
     /// Waits for a place.

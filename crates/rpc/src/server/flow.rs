@@ -24,7 +24,7 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::Notify,
-    time::Sleep,
+    time::{Instant, Sleep},
 };
 
 /// Bounds of a connection.
@@ -108,12 +108,16 @@ impl Flow {
         self.produced.load(Ordering::Acquire).saturating_sub(written)
     }
 
+    fn has_room(&self) -> bool {
+        self.unsent() < self.limits.unsent
+    }
+
     async fn wait_for_room(&self) {
-        loop {
+        while !self.has_room() {
             let mut room = std::pin::pin!(self.room.notified());
             // Before the check, or a write between the two would go unseen.
             room.as_mut().enable();
-            if self.unsent() < self.limits.unsent {
+            if self.has_room() {
                 return;
             }
             room.await;
@@ -143,8 +147,34 @@ impl Drop for InFlight {
 pub(super) struct FlowIo<S> {
     socket: S,
     flow: Arc<Flow>,
-    idle: Option<Pin<Box<Sleep>>>,
+    idle: Option<Idle>,
     stall: Option<Pin<Box<Sleep>>>,
+}
+
+/// Watches a client that sends nothing. Its timer is not set anew with each request, but when it fires too early.
+#[derive(Debug)]
+struct Idle {
+    timer: Pin<Box<Sleep>>,
+    /// Since when there is nothing to read and nothing runs; `None` while that is not so.
+    since: Option<Instant>,
+}
+
+impl Idle {
+    fn new(limit: Duration) -> Self {
+        Self { timer: Box::pin(tokio::time::sleep(limit)), since: None }
+    }
+
+    /// Ends the wait when nothing has come for so long.
+    fn poll(&mut self, limit: Duration, cx: &mut Context<'_>) -> Poll<()> {
+        let since = *self.since.get_or_insert_with(Instant::now);
+        loop {
+            std::task::ready!(self.timer.as_mut().poll(cx));
+            if since.elapsed() >= limit {
+                return Poll::Ready(());
+            }
+            self.timer.as_mut().reset(since + limit);
+        }
+    }
 }
 
 impl<S> FlowIo<S> {
@@ -189,15 +219,17 @@ impl<S: AsyncRead + Unpin> AsyncRead for FlowIo<S> {
             }
         }
         match Pin::new(&mut this.socket).poll_read(cx, buf) {
-            Poll::Ready(result) => {
-                this.idle = None;
-                Poll::Ready(result)
+            Poll::Pending if !this.flow.is_busy() && !this.flow.is_upgraded() => {
+                let limit = this.flow.limits.idle;
+                let idle = this.idle.get_or_insert_with(|| Idle::new(limit));
+                idle.poll(limit, cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
             }
-            Poll::Pending if this.flow.is_busy() || this.flow.is_upgraded() => {
-                this.idle = None;
-                Poll::Pending
+            result => {
+                if let Some(idle) = &mut this.idle {
+                    idle.since = None;
+                }
+                result
             }
-            Poll::Pending => Self::poll_timer(&mut this.idle, this.flow.limits.idle, cx).map(Err),
         }
     }
 }

@@ -14,7 +14,13 @@ const UNKNOWN: &str = "unknown";
 /// Measures every call: `rpc_request_duration_seconds` and `rpc_requests_total` by method, `rpc_errors_total` by method and code, also inside batches.
 #[derive(Debug, Clone)]
 pub struct RpcMetricsLayer {
-    methods: Arc<HashMap<&'static str, MethodMetrics>>,
+    // Every HTTP request makes clones of it.
+    inner: Arc<MetricsInner>,
+}
+
+#[derive(Debug)]
+struct MetricsInner {
+    methods: HashMap<&'static str, MethodMetrics>,
     unknown: MethodMetrics,
     max_response: usize,
 }
@@ -48,11 +54,12 @@ impl MethodMetrics {
 impl RpcMetricsLayer {
     /// A layer for these methods. `max_response` bounds the answer to a batch, bytes.
     pub fn new(names: impl Iterator<Item = &'static str>, max_response: usize) -> Self {
-        Self {
-            methods: Arc::new(names.map(|name| (name, MethodMetrics::new(name))).collect()),
+        let inner = MetricsInner {
+            methods: names.map(|name| (name, MethodMetrics::new(name))).collect(),
             unknown: MethodMetrics::new(UNKNOWN),
             max_response,
-        }
+        };
+        Self { inner: Arc::new(inner) }
     }
 }
 
@@ -88,8 +95,8 @@ where
 
     fn call<'a>(&self, request: Request<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
         let service = self.service.clone();
-        let metrics = self.layer.methods.get(request.method_name()).unwrap_or(&self.layer.unknown);
-        let metrics = metrics.clone();
+        let MetricsInner { methods, unknown, .. } = &*self.layer.inner;
+        let metrics = methods.get(request.method_name()).unwrap_or(unknown).clone();
         async move {
             let started = Instant::now();
             let response = service.call(request).await;
@@ -101,7 +108,7 @@ where
     // The service below answers batches without coming back here, so the entries are called one by one.
     fn batch<'a>(&self, batch: Batch<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
         let this = self.clone();
-        async move { answer_batch(&this, batch, this.layer.max_response).await }
+        async move { answer_batch(&this, batch, this.layer.inner.max_response).await }
     }
 
     fn notification<'a>(
@@ -126,7 +133,11 @@ where
     let mut got_notification = false;
     for entry in batch {
         let response = match entry {
-            Ok(BatchEntry::Call(request)) => service.call(request).await,
+            Ok(BatchEntry::Call(request)) => {
+                // Entries that are answered at once would otherwise keep the thread for the whole batch.
+                tokio::task::yield_now().await;
+                service.call(request).await
+            }
             Ok(BatchEntry::Notification(notification)) => {
                 got_notification = true;
                 service.notification(notification).await;
@@ -145,4 +156,51 @@ where
         return MethodResponse::notification();
     }
     MethodResponse::from_batch(responses.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jsonrpsee::{core::server::ResponsePayload, types::Id};
+    use std::task::{Context, Poll, Waker};
+
+    /// Answers at once.
+    struct Echo;
+
+    impl RpcServiceT for Echo {
+        type MethodResponse = MethodResponse;
+        type NotificationResponse = MethodResponse;
+        type BatchResponse = MethodResponse;
+
+        fn call<'a>(
+            &self,
+            request: Request<'a>,
+        ) -> impl Future<Output = MethodResponse> + Send + 'a {
+            let response = MethodResponse::response(request.id, ResponsePayload::success(7), 1024);
+            std::future::ready(response)
+        }
+
+        fn batch<'a>(&self, _batch: Batch<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
+            std::future::ready(MethodResponse::notification())
+        }
+
+        fn notification<'a>(
+            &self,
+            _notification: Notification<'a>,
+        ) -> impl Future<Output = MethodResponse> + Send + 'a {
+            std::future::ready(MethodResponse::notification())
+        }
+    }
+
+    #[test]
+    fn a_batch_gives_way_between_its_entries() {
+        let request = |id| Ok(BatchEntry::Call(Request::borrowed("m", None, Id::Number(id))));
+        let batch = Batch::from(vec![request(1), request(2)]);
+        let mut answer = std::pin::pin!(answer_batch(&Echo, batch, 1024));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(answer.as_mut().poll(&mut context).is_pending());
+        assert!(answer.as_mut().poll(&mut context).is_pending());
+        let Poll::Ready(response) = answer.as_mut().poll(&mut context) else { panic!("waits") };
+        assert_eq!(response.as_json().get().matches("\"result\":7").count(), 2);
+    }
 }

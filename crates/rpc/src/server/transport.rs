@@ -53,8 +53,14 @@ impl TransportSelection {
 /// Answers `method not found` for methods that the transport of a request does not serve, subscriptions over HTTP among them.
 #[derive(Debug, Clone)]
 pub(super) struct TransportLayer {
+    // Every HTTP request makes clones of it.
+    inner: Arc<TransportInner>,
+}
+
+#[derive(Debug)]
+struct TransportInner {
     selection: TransportSelection,
-    subscriptions: Arc<HashSet<&'static str>>,
+    subscriptions: HashSet<&'static str>,
 }
 
 impl TransportLayer {
@@ -66,17 +72,18 @@ impl TransportLayer {
                 Some(MethodCallback::Subscription(_) | MethodCallback::Unsubscription(_))
             )
         });
-        Self { selection, subscriptions: Arc::new(subscriptions.collect()) }
+        let inner = TransportInner { selection, subscriptions: subscriptions.collect() };
+        Self { inner: Arc::new(inner) }
     }
 
     /// Why a request is not served.
     fn refusal(&self, request: &Request<'_>) -> Option<ErrorObjectOwned> {
         let (extensions, name) = (request.extensions(), request.method_name());
-        if !self.selection.serves(extensions, namespace(name)) {
+        if !self.inner.selection.serves(extensions, namespace(name)) {
             return Some(ErrorCode::MethodNotFound.into());
         }
         let http = extensions.get() == Some(&Transport::Http);
-        (http && self.subscriptions.contains(name)).then(|| {
+        (http && self.inner.subscriptions.contains(name)).then(|| {
             ErrorObjectOwned::owned(
                 ErrorCode::MethodNotFound.code(),
                 "notifications not supported over HTTP",

@@ -32,6 +32,25 @@ async fn logs_by_range_and_hash() {
 }
 
 #[tokio::test]
+async fn repeated_queries_see_new_blocks() {
+    let rpc = TestRpc::new();
+    let all = || rpc.ok("eth_getLogs", json!([{"fromBlock": "0x0", "toBlock": "0xff"}]));
+    rpc.node.commit_logs(0, vec![log(1, 1), log(2, 1)]);
+    let first = all().await;
+    // Now from memory.
+    assert_eq!(all().await, first);
+    let other = rpc.node.commit_logs(1, vec![log(1, 2)]);
+    let more = all().await;
+    assert_eq!(more.as_array().unwrap()[..2], first.as_array().unwrap()[..]);
+    assert_eq!(more[2]["blockHash"], json!(other.hash()));
+    let by_hash = rpc.ok("eth_getLogs", json!([{"blockHash": other.hash()}])).await;
+    assert_eq!(by_hash[0], more[2]);
+    rpc.node.provider.put_on_disk();
+    rpc.node.commit_logs(2, vec![log(3, 3)]);
+    assert_eq!(all().await.as_array().unwrap().len(), 4);
+}
+
+#[tokio::test]
 async fn log_limits() {
     let args =
         RpcServerArgs { max_blocks_per_filter: 2, max_logs_per_response: 2, ..Default::default() };

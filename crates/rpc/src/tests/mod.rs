@@ -7,6 +7,7 @@ mod getters;
 mod golden;
 mod http;
 mod ipc;
+mod reads;
 mod simulate;
 mod submit;
 mod subscriptions;

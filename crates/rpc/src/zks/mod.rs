@@ -47,7 +47,7 @@ impl<N: RpcNodeCore> ZksApi<N> {
 
     async fn metadata(&self, id: BlockNumberOrTag) -> Result<Option<BlockMetadata>, EthApiError> {
         self.eth
-            .spawn_read(move |eth| match eth.context_at(id.into()) {
+            .read(move |eth| match eth.context_at(id.into()) {
                 Ok(context) => Ok(Some(BlockMetadata {
                     pubdata_price_per_byte: context.pubdata_price,
                     native_price: context.native_price,
@@ -99,7 +99,7 @@ impl<N: RpcNodeCore> ZksApiServer for ZksApi<N> {
     }
 
     async fn gas_per_pubdata(&self) -> RpcResult<U256> {
-        let gas = self.eth.spawn_read(|eth| {
+        let gas = self.eth.read(|eth| {
             let context = eth.context_at(BlockNumberOrTag::Latest.into())?;
             let base_fee = context.eip1559_basefee.max(U256::ONE);
             Ok::<_, EthApiError>(context.pubdata_price.div_ceil(base_fee))
