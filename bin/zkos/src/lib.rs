@@ -43,7 +43,11 @@ use zkos_node::{CliRunner, ZkNodeBuilder};
 use zkos_node_core::{
     NodeConfig,
     args::{LogArgs, LogFormat},
+    progress,
 };
+
+/// What tools log: problems, and how far they are.
+const TOOL_LOG: &str = "warn,progress=info";
 
 /// Runs the program with the arguments of the process.
 pub fn run() -> ExitCode {
@@ -93,15 +97,15 @@ fn try_run<Ext: Args + fmt::Debug + 'static>(
             Ok(())
         }
         Command::Db(command) => {
-            init_logs(&LogArgs { filter: "warn".to_owned(), ..LogArgs::default() })?;
+            init_logs(&LogArgs { filter: TOOL_LOG.to_owned(), ..LogArgs::default() })?;
             db::run(command)
         }
         Command::Deposit(command) => {
-            init_logs(&LogArgs { filter: "warn".to_owned(), ..LogArgs::default() })?;
+            init_logs(&LogArgs { filter: TOOL_LOG.to_owned(), ..LogArgs::default() })?;
             CliRunner::try_default_runtime()?.block_on(deposit::run(command))
         }
         Command::VerifyBatch(command) => {
-            init_logs(&LogArgs { filter: "warn".to_owned(), ..LogArgs::default() })?;
+            init_logs(&LogArgs { filter: TOOL_LOG.to_owned(), ..LogArgs::default() })?;
             verify_batch::run(&command, CliRunner::try_default_runtime()?)
         }
     }
@@ -116,12 +120,13 @@ fn init_logs(args: &LogArgs) -> eyre::Result<()> {
         Ok(filter) => EnvFilter::try_new(filter)?,
         Err(_) => EnvFilter::try_new(&args.filter)?,
     };
-    let builder = log_format().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = log_format().with_env_filter(filter).with_writer(progress::log_writer);
     match args.format {
         LogFormat::Json => builder.json().init(),
         LogFormat::Terminal => {
             let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
             builder.with_ansi(args.color && terminal).init();
+            progress::draw_bars();
         }
     }
     Ok(())

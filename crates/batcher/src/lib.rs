@@ -21,7 +21,6 @@ mod inputs;
 mod l1_layer;
 mod metrics;
 mod priority_tree;
-mod progress;
 mod provers;
 mod recovery;
 mod sealer;
@@ -122,6 +121,8 @@ where
         .block_hash(start)?
         .ok_or_else(|| eyre::eyre!("block {start} is not in the database"))?;
     ctx.notifications.set_with_head(ExExHead { block: (start, hash).into() });
+    // Nothing before it is needed, also as long as no batch has been executed since the start.
+    ctx.send_finished_height((start, hash).into());
     info!(
         target: "batcher",
         executed = executed.batch_number, proved = recovered.last_proved, committed = recovered.last_committed(),

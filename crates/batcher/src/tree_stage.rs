@@ -1,13 +1,13 @@
 //! First stage: keeps the state tree in step with the canonical chain.
 
-use crate::{batch::BatchBlock, metrics::BatcherMetrics, progress::Progress};
+use crate::{batch::BatchBlock, metrics::BatcherMetrics};
 use alloy_primitives::{B256, BlockNumber};
 use eyre::{WrapErr, eyre};
 use std::{sync::Arc, time::Instant};
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, error, warn};
 use zkos_exex::{BackfillProvider, ExExNotification, ExExNotifications};
-use zkos_node_core::{GracefulShutdown, StageHandle};
+use zkos_node_core::{GracefulShutdown, Progress, StageHandle};
 use zkos_storage_api::{Chain, ExecutedBlock};
 use zkos_tree::{MerkleTree, Opened, TreeError, TreeOptions, TreeOutput, TreeStore};
 
@@ -26,6 +26,7 @@ pub(crate) fn open_tree(
     let mut progress = Progress::new("checking the state tree", "leaves");
     let opened = MerkleTree::open_or_reset(store, options, &mut |done, of| progress.set(done, of));
     let Opened { mut tree, rebuild } = opened.wrap_err("can't open the state tree")?;
+    progress.finish();
     if let Some(rebuild) = rebuild {
         metrics::counter!("batcher_tree_rebuilds_total").increment(1);
         warn!(target: "batcher", damage = %rebuild.damage, "state tree is damaged and is built again from the blocks");
@@ -76,6 +77,9 @@ pub(crate) async fn run<P: BackfillProvider>(
     if let Some(latest) = tree.read().latest_version() {
         metrics.tree_block.set(latest as f64);
         stage.set_head(latest);
+        if let Some(progress) = &mut catching_up {
+            progress.set(latest, known);
+        }
     }
     stage.waiting("blocks");
     while let Some(notification) = notifications.recv().await {
@@ -108,8 +112,10 @@ pub(crate) async fn run<P: BackfillProvider>(
         if let Some(progress) = &mut catching_up {
             progress.set(new.tip().number(), known);
         }
-        if new.tip().number() >= known {
-            catching_up = None;
+        if new.tip().number() >= known
+            && let Some(progress) = catching_up.take()
+        {
+            progress.finish();
         }
         stage.waiting("the batch sealer");
         for (block, tree) in new.blocks().iter().zip(outputs) {

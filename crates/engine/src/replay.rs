@@ -11,12 +11,12 @@ use alloy_consensus::transaction::SignerRecoverable;
 use rayon::prelude::*;
 use std::{
     sync::{Arc, mpsc},
-    time::{Duration, Instant},
+    time::Instant,
 };
 use tracing::{debug, info, warn};
 use zkos_executor::ZkEvmConfig;
 use zkos_node_core::{
-    GracefulShutdown, StageHandle,
+    GracefulShutdown, Progress, StageHandle,
     execution::{StateProviderView, execute_record},
 };
 use zkos_primitives::{ReplayDecodeError, ReplayRecord};
@@ -24,8 +24,6 @@ use zkos_storage_api::{BlockWriter, ExecutedBlock, FullProvider, ProviderError, 
 
 /// Records read ahead of execution.
 const READ_AHEAD: usize = 16;
-/// How often long work says how far it is.
-const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Executes records and hands the blocks on.
 #[derive(Debug)]
@@ -103,12 +101,19 @@ impl<P: FullProvider + BlockWriter> Replayer<P> {
             repository = heads.repository,
             "executing stored blocks again"
         );
-        if start == 1 && heads.wal > self.config.min_blocks_to_replay && stored == 0 {
+        let rebuilds = stored == 0 && heads.wal > self.config.min_blocks_to_replay;
+        if rebuilds {
             warn!(target: "engine", blocks = heads.wal, "derived databases are empty, rebuilding them from the log");
         }
+        let what = match rebuilds {
+            true => "rebuilding state and blocks from the log",
+            false => "executing stored blocks again",
+        };
         self.stage.waiting("stored blocks to be executed again");
         let begin = Instant::now();
-        let (mut progress, mut transactions, mut last) = (Instant::now(), 0, start - 1);
+        let (mut transactions, mut last) = (0, start - 1);
+        let mut progress = Progress::new(what, "blocks");
+        progress.set(last, heads.wal);
         std::thread::scope(|scope| {
             let records = self.read_ahead(scope, start..=heads.wal);
             for record in records {
@@ -127,13 +132,11 @@ impl<P: FullProvider + BlockWriter> Replayer<P> {
                     debug!(target: "engine", block = last, "stored block is reproduced");
                 }
                 self.stage.set_head(last);
-                if progress.elapsed() >= PROGRESS_INTERVAL {
-                    progress = Instant::now();
-                    info!(target: "engine", block = last, of = heads.wal, transactions, "executing stored blocks again");
-                }
+                progress.set(last, heads.wal);
             }
             Ok::<_, EngineError>(())
         })?;
+        drop(progress);
         info!(target: "engine", block = last, transactions, elapsed = ?begin.elapsed(), "stored blocks are reproduced");
         self.head_of(last)
     }

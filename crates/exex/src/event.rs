@@ -23,22 +23,35 @@ pub enum FinishedExExHeight {
     Height(u64),
 }
 
+/// The extension that is furthest behind: what it has not handled must be kept for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlowestExEx {
+    /// Name under which it was installed.
+    pub id: String,
+    /// Last block that it has handled; `None` as long as it has not reported.
+    pub finished: Option<BlockNumHash>,
+}
+
 /// Finished heights of all extensions of a node and their minimum.
 #[derive(Debug)]
 pub(crate) struct FinishedHeights {
-    heights: Mutex<Vec<Option<BlockNumHash>>>,
+    extensions: Mutex<Vec<SlowestExEx>>,
     lowest: watch::Sender<FinishedExExHeight>,
+    slowest: watch::Sender<Option<SlowestExEx>>,
 }
 
 impl FinishedHeights {
+    /// For that many extensions; each gets its name with its [`ExExEventSender`].
     pub(crate) fn new(extensions: usize) -> Arc<Self> {
         let initial = if extensions == 0 {
             FinishedExExHeight::NoExExs
         } else {
             FinishedExExHeight::NotReady
         };
+        let unknown = SlowestExEx { id: "not installed yet".to_owned(), finished: None };
         Arc::new(Self {
-            heights: Mutex::new(vec![None; extensions]),
+            slowest: watch::Sender::new((extensions > 0).then(|| unknown.clone())),
+            extensions: Mutex::new(vec![unknown; extensions]),
             lowest: watch::Sender::new(initial),
         })
     }
@@ -47,17 +60,29 @@ impl FinishedHeights {
         self.lowest.subscribe()
     }
 
-    fn set(&self, index: usize, height: BlockNumHash) {
-        let mut heights = self.heights.lock();
-        heights[index] = Some(height);
-        let lowest = heights
-            .iter()
-            .try_fold(u64::MAX, |lowest, height| height.map(|height| lowest.min(height.number)));
-        let lowest = lowest.map_or(FinishedExExHeight::NotReady, FinishedExExHeight::Height);
+    pub(crate) fn subscribe_slowest(&self) -> watch::Receiver<Option<SlowestExEx>> {
+        self.slowest.subscribe()
+    }
+
+    fn update(&self, index: usize, update: impl FnOnce(&mut SlowestExEx)) {
+        let mut extensions = self.extensions.lock();
+        update(&mut extensions[index]);
+        // Those that have not reported come first.
+        let slowest =
+            extensions.iter().min_by_key(|extension| extension.finished.map(|block| block.number));
+        let lowest = match slowest.and_then(|slowest| slowest.finished) {
+            Some(finished) => FinishedExExHeight::Height(finished.number),
+            None => FinishedExExHeight::NotReady,
+        };
         // Under the lock, so that two extensions can't publish their minima in the wrong order.
         self.lowest.send_if_modified(|current| {
             let changed = *current != lowest;
             *current = lowest;
+            changed
+        });
+        self.slowest.send_if_modified(|current| {
+            let changed = current.as_ref() != slowest;
+            *current = slowest.cloned();
             changed
         });
     }
@@ -73,7 +98,8 @@ pub struct ExExEventSender {
 }
 
 impl ExExEventSender {
-    pub(crate) fn new(heights: Arc<FinishedHeights>, index: usize) -> Self {
+    pub(crate) fn new(heights: Arc<FinishedHeights>, index: usize, id: &str) -> Self {
+        heights.update(index, |extension| extension.id = id.to_owned());
         Self { heights, own: watch::Sender::new(None), index }
     }
 
@@ -82,7 +108,7 @@ impl ExExEventSender {
         match event {
             ExExEvent::FinishedHeight(height) => {
                 self.own.send_replace(Some(height));
-                self.heights.set(self.index, height);
+                self.heights.update(self.index, |extension| extension.finished = Some(height));
             }
         }
     }
@@ -104,12 +130,20 @@ mod tests {
     #[test]
     fn lowest_height_needs_every_extension() {
         let heights = FinishedHeights::new(2);
-        let lowest = heights.subscribe();
-        let (a, b) = (ExExEventSender::new(heights.clone(), 0), ExExEventSender::new(heights, 1));
+        let (lowest, slowest) = (heights.subscribe(), heights.subscribe_slowest());
+        let slowest = || {
+            let slowest = slowest.borrow().clone().unwrap();
+            (slowest.id, slowest.finished.map(|block| block.number))
+        };
+        let a = ExExEventSender::new(heights.clone(), 0, "a");
+        let b = ExExEventSender::new(heights, 1, "b");
+        assert_eq!(slowest(), ("a".to_owned(), None));
         a.send(at(7));
         assert_eq!(*lowest.borrow(), FinishedExExHeight::NotReady);
+        assert_eq!(slowest(), ("b".to_owned(), None));
         b.send(at(5));
         assert_eq!(*lowest.borrow(), FinishedExExHeight::Height(5));
+        assert_eq!(slowest(), ("b".to_owned(), Some(5)));
         b.send(at(9));
         assert_eq!(*lowest.borrow(), FinishedExExHeight::Height(7));
         a.send(at(3));
@@ -119,6 +153,8 @@ mod tests {
 
     #[test]
     fn no_extensions_is_a_state_of_its_own() {
-        assert_eq!(*FinishedHeights::new(0).subscribe().borrow(), FinishedExExHeight::NoExExs);
+        let heights = FinishedHeights::new(0);
+        assert_eq!(*heights.subscribe().borrow(), FinishedExExHeight::NoExExs);
+        assert_eq!(*heights.subscribe_slowest().borrow(), None);
     }
 }

@@ -1,7 +1,7 @@
 //! reth: `exex/exex/src/manager.rs`. Hands every notification to every extension.
 
 use crate::{
-    ExExEventSender, ExExNotification, ExExNotifications, FinishedExExHeight,
+    ExExEventSender, ExExNotification, ExExNotifications, FinishedExExHeight, SlowestExEx,
     event::FinishedHeights, metrics::ExExMetrics, notifications::BackfillProvider,
 };
 use alloy_eips::BlockNumHash;
@@ -74,7 +74,7 @@ impl ExExManagerBuilder {
         let index = self.handles.len();
         assert!(index < self.extensions, "more extensions than announced");
         let (sender, live) = mpsc::channel(EXEX_BUFFER);
-        let events = ExExEventSender::new(self.heights.clone(), index);
+        let events = ExExEventSender::new(self.heights.clone(), index, id);
         self.handles.push(ExExHandle {
             id: id.to_owned(),
             notifications: sender,
@@ -94,6 +94,7 @@ impl ExExManagerBuilder {
         let handle = ExExManagerHandle {
             sender: (self.extensions > 0).then_some(sender),
             finished_height: self.heights.subscribe(),
+            slowest: self.heights.subscribe_slowest(),
         };
         let stage = self.stages.register(MANAGER_STAGE);
         (ExExManager { receiver, handles: self.handles, stage, _heights: self.heights }, handle)
@@ -184,6 +185,7 @@ impl ExExManager {
 pub struct ExExManagerHandle {
     sender: Option<mpsc::Sender<CanonStateNotification>>,
     finished_height: watch::Receiver<FinishedExExHeight>,
+    slowest: watch::Receiver<Option<SlowestExEx>>,
 }
 
 impl ExExManagerHandle {
@@ -201,5 +203,10 @@ impl ExExManagerHandle {
     /// The lowest finished height over all extensions.
     pub fn finished_height(&self) -> watch::Receiver<FinishedExExHeight> {
         self.finished_height.clone()
+    }
+
+    /// The extension that is furthest behind; `None` without extensions. Pruning keeps the state of its finished block, on which it would be backfilled.
+    pub fn slowest(&self) -> watch::Receiver<Option<SlowestExEx>> {
+        self.slowest.clone()
     }
 }

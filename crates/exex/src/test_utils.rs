@@ -144,7 +144,7 @@ pub fn test_exex_context_with(config: NodeConfig) -> (ExExContext<TestNode>, Tes
         l1_transactions: l1_sender,
         _types: PhantomData,
     };
-    let events = ExExEventSender::new(FinishedHeights::new(1), 0);
+    let events = ExExEventSender::new(FinishedHeights::new(1), 0, "test");
     let finished = events.finished_height();
     let (sender, live) = mpsc::channel(32);
     let notifications =

@@ -1,7 +1,7 @@
 //! What every part of a node shares: configuration, tasks, the status of stages, and the traits that tie components together.
 //!
 //! *What it is for.* [`NodeConfig`] and its argument groups (flags, environment, file, defaults), the [`TaskExecutor`] under which everything runs, the [`StageRegistry`] in which
-//! each stage says how far it is and what it waits for, the metrics endpoint, and reth's component traits ([`NodeTypes`], [`FullNodeTypes`], [`FullNodeComponents`], [`NodeAddOns`]).
+//! each stage says how far it is and what it waits for, [`Progress`] for long work, the metrics endpoint, and reth's component traits ([`NodeTypes`], [`FullNodeTypes`], [`FullNodeComponents`], [`NodeAddOns`]).
 //!
 //! *What it must not do.* It builds nothing: no database is opened, no server started, no block executed here. The builder lives in `zkos-node`.
 //!
@@ -14,6 +14,7 @@ pub mod dirs;
 pub mod execution;
 pub mod metrics_server;
 pub mod node;
+pub mod progress;
 pub mod stages;
 pub mod tasks;
 
@@ -23,5 +24,6 @@ pub use node::{
     AddOnsContext, FullNodeComponents, FullNodeTypes, FullNodeTypesAdapter, L1Transaction,
     L1TxSender, NodeAddOns, NodeTypes,
 };
+pub use progress::Progress;
 pub use stages::{StageHandle, StageRegistry, StageState, StageStatus};
 pub use tasks::{GracefulShutdown, TaskError, TaskExecutor, TaskManager};

@@ -14,10 +14,12 @@ use tokio::{
 };
 use zkos_exex::ExExContext;
 use zkos_node::{CliRunner, NodeBuilder, ZkNode};
-use zkos_node_core::{FullNodeComponents, L1Transaction, NodeConfig};
+use zkos_node_core::{FullNodeComponents, L1Transaction, NodeConfig, StageState};
 use zkos_primitives::{Genesis, TxL1Priority, TxUpgrade, ZkChainSpec};
 use zkos_storage::StorageOptions;
-use zkos_storage_api::{BlockNumReader, ForkChoiceSubscriptions};
+use zkos_storage_api::{
+    BlockNumReader, ForkChoiceSubscriptions, ForkChoiceWriter, StateProviderFactory,
+};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -187,6 +189,85 @@ fn an_extension_that_ends_takes_the_node_down_in_order() {
             handle.wait_for_node_exit().await
         });
     assert_eq!(result.unwrap_err().to_string(), "task exex short ended early");
+}
+
+#[test]
+fn state_that_an_extension_has_not_finished_is_not_pruned() {
+    let datadir = tempfile::tempdir().unwrap();
+    let path = datadir.path().to_owned();
+    let (report, mut reports) = tokio::sync::mpsc::channel::<u64>(1);
+    CliRunner::try_default_runtime()
+        .unwrap()
+        .run_command_until_exit(|ctx| async move {
+            let options =
+                StorageOptions { state_history_blocks: Some(2), ..StorageOptions::small() };
+            let handle = builder(&path)
+                .with_storage_options(options)
+                .with_launch_context(ctx.task_executor)
+                .node(ZkNode)
+                .install_exex("quick", |mut ctx: ExExContext<_>| async move {
+                    ctx.send_finished_height(ctx.head);
+                    Ok(async move {
+                        while let Some(notification) = ctx.notifications.recv().await {
+                            if let Some(chain) = notification?.committed_chain() {
+                                ctx.send_finished_height(chain.tip().num_hash());
+                            }
+                        }
+                        std::future::pending().await
+                    })
+                })
+                .install_exex("slow", |mut ctx: ExExContext<_>| async move {
+                    Ok(async move {
+                        loop {
+                            tokio::select! {
+                                Some(number) = reports.recv() => {
+                                    ctx.send_finished_height((number, Default::default()).into());
+                                }
+                                Some(notification) = ctx.notifications.recv() => drop(notification?),
+                            }
+                        }
+                    })
+                })
+                .launch()
+                .await?;
+            let node = &handle.node;
+            node.l1_transactions().send(upgrade()).await?;
+            for id in 0..11 {
+                node.l1_transactions().send(deposit(id)).await?;
+                canonical(&node.components, id + 2).await?;
+            }
+            node.provider().set_finalized_block(12);
+            let mut status = node.provider().prune_status();
+            let mut wait_for = async |first, holder: Option<&str>| {
+                let reached = status.wait_for(|status| {
+                    let by = status.held_by.as_ref().map(|hold| hold.holder.as_str());
+                    (status.first, status.target, by) == (first, 10, holder)
+                });
+                tokio::time::timeout(DEADLINE, reached).await.map(drop)
+            };
+            let slow = Some("execution extension slow");
+            wait_for(0, slow).await?;
+            report.send(4).await?;
+            wait_for(4, slow).await?;
+            assert!(node.provider().history_by_block_number(4).is_ok());
+            assert!(node.provider().history_by_block_number(3).is_err());
+            let stage = || {
+                let stages = node.stages().snapshot();
+                stages.into_iter().find(|stage| stage.name == "prune").map(|stage| stage.state)
+            };
+            let waits = StageState::Waiting(
+                "execution extension slow, which has finished block 4".to_owned(),
+            );
+            let deadline = tokio::time::Instant::now() + DEADLINE;
+            while stage().as_ref() != Some(&waits) {
+                ensure!(tokio::time::Instant::now() < deadline, "{:?}", stage());
+                tokio::task::yield_now().await;
+            }
+            report.send(12).await?;
+            wait_for(10, None).await?;
+            Ok(())
+        })
+        .unwrap();
 }
 
 #[test]

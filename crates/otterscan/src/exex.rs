@@ -8,20 +8,16 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 use tracing::info;
 use zkos_exex::{BackfillProvider, ExExContext, ExExEvent, ExExEventSender, ExExNotification};
-use zkos_node_core::{FullNodeComponents, StageHandle, TaskExecutor};
+use zkos_node_core::{FullNodeComponents, Progress, StageHandle, TaskExecutor};
 use zkos_storage::OtsIndex;
 use zkos_storage_api::BlockNumReader;
 
 /// Name of the stage in the pipeline status.
 const STAGE: &str = "otterscan/index";
-/// With more blocks than this to fill in, progress is logged.
-const LONG_WAY: u64 = 1_000;
-/// Time between two lines of progress.
-const PROGRESS: Duration = Duration::from_secs(30);
 
 /// Initialises the extension, then returns the future that runs as long as the node.
 ///
@@ -88,11 +84,17 @@ impl Drop for StopOnDrop {
 impl<P: BackfillProvider> Follower<P> {
     async fn run(mut self, mut notifications: zkos_exex::ExExNotifications<P>) -> eyre::Result<()> {
         let stop = StopOnDrop::default();
-        let mut progress = Progress::new(self.behind());
+        // Of the way that lies ahead at the start; following the head is no long work.
+        let mut filling = Some(Progress::new("filling the index of addresses", "blocks"));
+        if let Some(progress) = &mut filling {
+            progress.set(self.index.head().number, self.canonical);
+        }
         loop {
             self.report();
             if self.behind() == 0 {
-                progress.arrived(self.canonical);
+                if let Some(progress) = filling.take() {
+                    progress.finish();
+                }
                 self.stage.idle();
                 match notifications.recv().await {
                     Some(notification) => self.follow(notification?)?,
@@ -120,7 +122,9 @@ impl<P: BackfillProvider> Follower<P> {
             self.metrics.index_entries_total.increment(done.entries as u64);
             let head = self.index.head();
             self.events.send(ExExEvent::FinishedHeight(head));
-            progress.at(head.number, self.canonical);
+            if let Some(progress) = &mut filling {
+                progress.set(head.number, self.canonical);
+            }
         }
     }
 
@@ -149,32 +153,5 @@ impl<P: BackfillProvider> Follower<P> {
             self.canonical = new.tip().number();
         }
         Ok(())
-    }
-}
-
-/// Tells the log of a long way to the head.
-#[derive(Debug)]
-struct Progress {
-    told: Option<Instant>,
-}
-
-impl Progress {
-    fn new(behind: u64) -> Self {
-        Self { told: (behind > LONG_WAY).then(Instant::now) }
-    }
-
-    fn at(&mut self, head: u64, canonical: u64) {
-        if let Some(told) = &mut self.told
-            && told.elapsed() >= PROGRESS
-        {
-            *told = Instant::now();
-            info!(target: "otterscan", head, canonical, "filling the index of addresses");
-        }
-    }
-
-    fn arrived(&mut self, head: u64) {
-        if self.told.take().is_some() {
-            info!(target: "otterscan", head, "the index of addresses has caught up");
-        }
     }
 }

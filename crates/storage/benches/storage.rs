@@ -194,7 +194,7 @@ fn long_chain(c: &mut Criterion) {
         provider.shutdown().unwrap();
     }
     let start = Instant::now();
-    let report = zkos_storage::verify(dir.path(), &mut |_, _| {}).unwrap();
+    let report = zkos_storage::verify(dir.path(), &mut |_| {}).unwrap();
     assert!(report.is_sound(), "{:?}", report.problems);
     println!("verify {blocks} blocks: {:.2?}", start.elapsed());
 }

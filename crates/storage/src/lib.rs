@@ -40,14 +40,16 @@ pub use error::StorageError;
 pub use journal::{JournalDamage, JournalDamageKind};
 pub use lock::LOCK_FILE;
 pub use maintenance::{
-    CHECKPOINT_FILE, CheckpointManifest, DERIVED_DATABASES, Digests, FileEntry, Problem,
-    TreeCommitment, VerifyReport, create_offline as checkpoint_offline, rebuild, restore, verify,
+    CHECKPOINT_FILE, CheckpointManifest, DERIVED_DATABASES, Digests, FileEntry, Measure,
+    OnProgress, Problem, TreeCommitment, VerifyReport, create_offline as checkpoint_offline,
+    rebuild, restore, verify,
 };
 pub use options::{StorageOptions, WriteHook, WriteStep};
 pub use ots_index::{
     ContractCreation, OTS_INDEX_DATABASE, OtsIndex, OtsIndexBlock, OtsPage, TxPlace,
 };
 pub use provider::{BlockchainProvider, Storage};
+pub use prune::{PruneHold, PruneStatus};
 pub use repository::REPOSITORY_DATABASE;
 pub use state::{PREIMAGES_DATABASE, STATE_DATABASE};
 pub use stats::StorageStats;

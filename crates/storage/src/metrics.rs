@@ -41,6 +41,8 @@ pub(crate) struct PruneMetrics {
     pub(crate) removed_values: Counter,
     /// Account records removed that no kept block names
     pub(crate) removed_records: Counter,
+    /// Blocks whose state could be removed if no execution extension needed it
+    pub(crate) held_blocks: Gauge,
     /// Duration of a step, in seconds
     pub(crate) seconds: Histogram,
 }

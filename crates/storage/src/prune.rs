@@ -3,6 +3,7 @@ use crate::{
     pipeline::{Mode, Pipeline},
     state::{Continue, Removed, StateStore},
 };
+use alloy_primitives::BlockNumber;
 use std::{sync::Arc, time::Instant};
 use tokio::sync::watch;
 use tracing::{debug, error, info};
@@ -11,12 +12,38 @@ use zkos_storage_api::ProviderResult;
 /// Blocks whose superseded values are removed between two looks at whether to stop.
 const STEP_BLOCKS: u64 = 64;
 
+/// Pruning that is held back by fewer blocks than this is not worth a word.
+const TOLD_FROM: u64 = STEP_BLOCKS;
+
+/// Somebody who still needs old state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PruneHold {
+    /// Name, for the log and the status.
+    pub holder: String,
+    /// First block whose state is needed. `None`: not known yet, so nothing is removed.
+    pub from: Option<BlockNumber>,
+}
+
+/// How far pruning is, and how far it could be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PruneStatus {
+    /// First block whose state is readable.
+    pub first: BlockNumber,
+    /// What it would be if nobody held pruning back.
+    pub target: BlockNumber,
+    /// Who holds it back; `None` when nobody does.
+    pub held_by: Option<PruneHold>,
+}
+
 /// Removes state that no kept block can see, behind the flush.
 #[derive(Debug)]
 pub(crate) struct Pruner {
     pub(crate) pipeline: Arc<Pipeline>,
     pub(crate) state: Arc<StateStore>,
     pub(crate) finalized: watch::Receiver<u64>,
+    /// Who needs state that would go otherwise.
+    pub(crate) hold: watch::Receiver<Option<PruneHold>>,
+    pub(crate) status: watch::Sender<PruneStatus>,
     /// Blocks below the flushed head whose state stays.
     pub(crate) keep: u64,
     pub(crate) metrics: PruneMetrics,
@@ -33,10 +60,10 @@ impl Pruner {
     }
 
     fn prune(&self) -> ProviderResult<()> {
-        let mut swept = false;
+        let (mut swept, mut told) = (false, None);
         // Lists that an earlier run left are the oldest.
         let mut next_list = 0;
-        while let Some(target) = self.next_target() {
+        while let Some(target) = self.next_target(&mut told) {
             let start = Instant::now();
             if self.collect_refs()? == Continue::Stop {
                 return Ok(());
@@ -112,15 +139,56 @@ impl Pruner {
         if running { Continue::Yes } else { Continue::Stop }
     }
 
-    /// Waits until there is something to prune; `None` at the end.
-    fn next_target(&self) -> Option<u64> {
+    /// Waits until there is something to prune; `None` at the end. `told` is the holder of whom the log has been told.
+    fn next_target(&self, told: &mut Option<PruneHold>) -> Option<u64> {
         self.pipeline.wait(|progress| {
             if progress.stopped.is_some() || progress.mode != Mode::Run {
                 return Some(None);
             }
+            let first = self.state.first();
             // Blocks that are not final may have to be batched, or proved, once more.
-            let target = progress.flushed.saturating_sub(self.keep).min(*self.finalized.borrow());
-            (target > self.state.first()).then_some(Some(target))
+            let wanted = progress.flushed.saturating_sub(self.keep).min(*self.finalized.borrow());
+            let hold = self.hold.borrow();
+            let allowed = match &*hold {
+                Some(hold) => wanted.min(hold.from.unwrap_or(first)),
+                None => wanted,
+            };
+            self.report(first, wanted, allowed.max(first), hold.as_ref(), told);
+            (allowed > first).then_some(Some(allowed))
         })
+    }
+
+    /// Says how far pruning is and who holds it back.
+    fn report(
+        &self,
+        first: u64,
+        wanted: u64,
+        allowed: u64,
+        hold: Option<&PruneHold>,
+        told: &mut Option<PruneHold>,
+    ) {
+        let held = wanted.saturating_sub(allowed);
+        let held_by = hold.filter(|_| held > 0);
+        self.metrics.held_blocks.set(held as f64);
+        let status = PruneStatus { first, target: wanted.max(first), held_by: held_by.cloned() };
+        self.status.send_if_modified(|current| {
+            let changed = *current != status;
+            *current = status;
+            changed
+        });
+        let same = |told: &PruneHold| held_by.is_some_and(|by| by.holder == told.holder);
+        match held_by {
+            Some(PruneHold { holder, from })
+                if held >= TOLD_FROM && !told.as_ref().is_some_and(same) =>
+            {
+                info!(target: "storage", %holder, finished = from, first, wanted, "old state is not pruned: it is still needed");
+                *told = held_by.cloned();
+            }
+            None if told.is_some() => {
+                info!(target: "storage", first, wanted, "old state is pruned again");
+                *told = None;
+            }
+            _ => {}
+        }
     }
 }

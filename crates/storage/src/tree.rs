@@ -1,6 +1,6 @@
 //! Where the Merkle tree lies: the directory `tree`, with files of the tree's own (see `zkos-tree`) and the file `chain`, which says which chain they belong to.
 
-use crate::{FORMAT_VERSION, StorageError, db::ChainMarker};
+use crate::{FORMAT_VERSION, Measure, OnProgress, StorageError, db::ChainMarker};
 use alloy_primitives::B256;
 use std::{
     fs, io,
@@ -51,11 +51,19 @@ impl TreeDirectory {
     ///
     /// # Errors
     /// When the copy cannot be made, or the files are damaged.
-    pub fn copy_to(&self, to: &Path) -> Result<Option<TreeVersion>, StorageError> {
+    pub fn copy_to(
+        &self,
+        to: &Path,
+        progress: &mut OnProgress<'_>,
+    ) -> Result<Option<TreeVersion>, StorageError> {
         let copy = FsStore::open(to).map_err(io_error("create", to.to_owned()))?;
         let chain = self.files.path().join(CHAIN_FILE);
         fs::copy(&chain, to.join(CHAIN_FILE)).map_err(io_error("copy", chain))?;
-        zkos_tree::copy_files(&self.files, &copy).map_err(|error| tree_error(to, error))
+        let mut copied = |done, of| {
+            progress(Measure { what: "bytes of the state tree copied", done, of: Some(of) });
+        };
+        zkos_tree::copy_files(&self.files, &copy, &mut copied)
+            .map_err(|error| tree_error(to, error))
     }
 }
 

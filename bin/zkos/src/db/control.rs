@@ -2,6 +2,7 @@
 //!
 //! One request per connection: a line of JSON each way.
 
+use super::Phases;
 use eyre::{WrapErr, bail};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -90,7 +91,15 @@ async fn serve(mut stream: UnixStream, provider: &BlockchainProvider) -> eyre::R
         Ok(Request::Checkpoint(to)) => {
             info!(target: "zkos::cli", path = %to.display(), "making a checkpoint");
             let provider = provider.clone();
-            let made = tokio::task::spawn_blocking(move || provider.checkpoint(&to)).await?;
+            let made = tokio::task::spawn_blocking(move || {
+                let mut phases = Phases::new("making a checkpoint");
+                let made = provider.checkpoint(&to, &mut |measure| phases.set(measure));
+                if made.is_ok() {
+                    phases.finish();
+                }
+                made
+            });
+            let made = made.await?;
             match made {
                 Ok(manifest) => Response::Checkpoint(Box::new(manifest)),
                 Err(error) => Response::Error(error.to_string()),

@@ -7,10 +7,10 @@ use crate::cli::FileArgs;
 use clap::{Args, Subcommand, ValueEnum};
 use eyre::{WrapErr, bail};
 use std::path::{Path, PathBuf};
-use zkos_node_core::args::DatadirArgs;
+use zkos_node_core::{Progress, args::DatadirArgs};
 use zkos_storage::{
-    OTS_INDEX_DATABASE, PREIMAGES_DATABASE, REPOSITORY_DATABASE, STATE_DATABASE, StorageError,
-    StorageStats, TREE_DATABASE, checkpoint_offline, rebuild, restore, verify,
+    Measure, OTS_INDEX_DATABASE, PREIMAGES_DATABASE, REPOSITORY_DATABASE, STATE_DATABASE,
+    StorageError, StorageStats, TREE_DATABASE, checkpoint_offline, rebuild, restore, verify,
 };
 
 // Global: the data directory may stand before or after the name of the tool.
@@ -127,28 +127,66 @@ pub(crate) fn run(command: DbCommand) -> eyre::Result<()> {
         DbSubcommand::Checkpoint(CheckpointCommand::Create { dir, output }) => {
             let to = std::path::absolute(&dir)
                 .wrap_err_with(|| format!("can't use {}", dir.display()))?;
-            let manifest = match checkpoint_offline(&path, &to) {
+            let mut phases = Phases::new("making a checkpoint");
+            let made = checkpoint_offline(&path, &to, &mut |measure| phases.set(measure));
+            let manifest = match made {
                 Err(error @ StorageError::Locked { .. }) => {
                     control::request_checkpoint(&path, &to).wrap_err_with(|| error.to_string())?
                 }
                 result => result?,
             };
+            phases.finish();
             print::checkpoint("made", &to, &manifest, output.json)
         }
         DbSubcommand::Checkpoint(CheckpointCommand::Restore { dir, replace, output }) => {
-            let manifest = restore(&dir, &path, replace)?;
+            let mut phases = Phases::new("restoring a checkpoint");
+            let manifest = restore(&dir, &path, replace, &mut |measure| phases.set(measure))?;
+            phases.finish();
             print::checkpoint("restored", &dir, &manifest, output.json)
         }
     }
 }
 
 fn check(path: &Path, json: bool) -> eyre::Result<()> {
-    let report = verify(path, &mut |what, count| eprintln!("checked {count} {what}"))?;
+    let mut phases = Phases::new("checking the databases");
+    let report = verify(path, &mut |measure| phases.set(measure))?;
+    phases.finish();
     print::verify(&report, json)?;
     if !report.is_sound() {
         bail!("{} problems in {}", report.problem_count, path.display());
     }
     Ok(())
+}
+
+/// Long work that counts one thing after the other.
+pub(crate) struct Phases {
+    what: &'static str,
+    current: Option<(&'static str, Progress)>,
+}
+
+impl Phases {
+    pub(crate) const fn new(what: &'static str) -> Self {
+        Self { what, current: None }
+    }
+
+    pub(crate) fn set(&mut self, Measure { what: unit, done, of }: Measure) {
+        let (_, progress) = match &mut self.current {
+            Some(current) if current.0 == unit => current,
+            other => {
+                if let Some((_, finished)) = other.take() {
+                    finished.finish();
+                }
+                other.insert((unit, Progress::new(self.what, unit)))
+            }
+        };
+        progress.set(done, of);
+    }
+
+    pub(crate) fn finish(self) {
+        if let Some((_, progress)) = self.current {
+            progress.finish();
+        }
+    }
 }
 
 #[cfg(test)]

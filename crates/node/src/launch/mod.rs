@@ -3,6 +3,8 @@
 //! Order: metrics recorder and endpoint, genesis, databases, components, `on_component_initialized`, execution extensions (each initialised in turn), engine, start-up
 //! recovery, status endpoint, add-ons, `on_node_started`. Whatever fails aborts the launch; the runner then shuts down what runs already.
 
+mod pruning;
+
 use crate::{
     BuilderContext, FullNode, NodeAdapter, NodeBuilderWithComponents, NodeComponentsBuilder,
     NodeExitFuture, NodeHandle, NodeTypesWithStorage, builder::Base,
@@ -144,6 +146,11 @@ where
         }
 
         let provider = self.open_storage(&base, &chain_spec).await?;
+        let prunes = provider.prunes_state();
+        if prunes && !exexs.is_empty() {
+            // Before anybody can say which blocks are final.
+            pruning::hold_all(&provider);
+        }
         let head = provider.chain_info()?;
         info!(
             target: "node",
@@ -180,6 +187,11 @@ where
         }
 
         let exex_manager = self.launch_exexs(&node, exexs).await?;
+        if prunes {
+            let (slowest, stage) = (exex_manager.slowest(), stages.register(pruning::STAGE));
+            let follow = pruning::follow_extensions(node.provider().clone(), slowest, stage);
+            self.task_executor.spawn_critical_task("prune gate", follow);
+        }
 
         let mut engine_config = EngineConfig::new(&config);
         engine_config.protocol_version = protocol_version;

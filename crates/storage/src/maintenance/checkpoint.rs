@@ -4,7 +4,7 @@
 //! them; what they lack is refilled at the first start. The index of addresses is left out: it can be filled while the node runs. Tables are hard links where the file system
 //! allows it, which makes a copy on the same file system quick and small.
 
-use super::{io_error, remove_database, remove_directory};
+use super::{Measure, OnProgress, io_error, remove_database, remove_directory};
 use crate::{
     OTS_INDEX_DATABASE, PREIMAGES_DATABASE, REPOSITORY_DATABASE, STATE_DATABASE, StorageError,
     TREE_DATABASE, WAL_DATABASE,
@@ -120,11 +120,15 @@ impl CheckpointManifest {
     }
 }
 
-/// Copies the databases of a data directory that no process has open to `to`, which must not exist.
+/// Copies the databases of a data directory that no process has open to `to`, which must not exist. `progress` is told how far it is.
 ///
 /// # Errors
 /// [`StorageError::Locked`] when a node runs on it: that node can make the copy itself.
-pub fn create_offline(path: &Path, to: &Path) -> Result<CheckpointManifest, StorageError> {
+pub fn create_offline(
+    path: &Path,
+    to: &Path,
+    progress: &mut OnProgress<'_>,
+) -> Result<CheckpointManifest, StorageError> {
     if !path.join(WAL_DATABASE).join("CURRENT").exists() {
         return Err(StorageError::Missing { database: WAL_DATABASE, path: path.to_owned() });
     }
@@ -146,7 +150,7 @@ pub fn create_offline(path: &Path, to: &Path) -> Result<CheckpointManifest, Stor
         None
     };
     databases.push(Arc::new(log));
-    create(&databases.iter().collect::<Vec<_>>(), tree.as_ref(), to)
+    create(&databases.iter().collect::<Vec<_>>(), tree.as_ref(), to, progress)
 }
 
 /// Copies open databases to `to`. The log must be the last of `databases`.
@@ -154,6 +158,7 @@ pub(crate) fn create(
     databases: &[&Arc<Database>],
     tree: Option<&TreeDirectory>,
     to: &Path,
+    progress: &mut OnProgress<'_>,
 ) -> Result<CheckpointManifest, StorageError> {
     let bad =
         |reason: &str| StorageError::Checkpoint { path: to.to_owned(), reason: reason.to_owned() };
@@ -168,7 +173,7 @@ pub(crate) fn create(
     let partial = parent.join(format!("{}.partial", name.to_string_lossy()));
     remove_directory(&partial)?;
     std::fs::create_dir(&partial).map_err(io_error("create", partial.clone()))?;
-    let result = fill(databases, tree, &partial).and_then(|manifest| {
+    let result = fill(databases, tree, &partial, progress).and_then(|manifest| {
         std::fs::rename(&partial, to).map_err(io_error("create", to.to_owned()))?;
         sync_directory(parent)?;
         Ok(manifest)
@@ -185,6 +190,7 @@ fn fill(
     databases: &[&Arc<Database>],
     tree: Option<&TreeDirectory>,
     to: &Path,
+    progress: &mut OnProgress<'_>,
 ) -> Result<CheckpointManifest, StorageError> {
     let (log, derived) = databases.split_last().ok_or_else(|| StorageError::Checkpoint {
         path: to.to_owned(),
@@ -195,11 +201,14 @@ fn fill(
         database.checkpoint(&to.join(database.name()))?;
     }
     let tree = match tree {
-        Some(files) => files.copy_to(&to.join(TREE_DATABASE))?.map(|copied| TreeCommitment {
-            version: copied.version,
-            root: copied.output.root,
-            leaf_count: copied.output.leaf_count,
-        }),
+        Some(files) => {
+            let copied = files.copy_to(&to.join(TREE_DATABASE), progress)?;
+            copied.map(|copied| TreeCommitment {
+                version: copied.version,
+                root: copied.output.root,
+                leaf_count: copied.output.leaf_count,
+            })
+        }
         None => None,
     };
     log.checkpoint(&to.join(WAL_DATABASE))?;
@@ -230,8 +239,27 @@ fn fill(
     };
     drop(values);
 
-    let mut files = Vec::new();
-    list_files(to, to, &mut files)?;
+    let mut paths = Vec::new();
+    list_files(to, &mut paths)?;
+    let mut measure = Measure {
+        what: "bytes read for their checksums",
+        done: 0,
+        of: Some(paths.iter().map(|(_, bytes)| bytes).sum()),
+    };
+    let mut files = Vec::with_capacity(paths.len());
+    for (path, _) in paths {
+        let (bytes, crc32) = checksum(&path, &mut std::io::sink(), &mut |count| {
+            measure.done += count;
+            progress(measure);
+        })?;
+        let relative = path.strip_prefix(to).unwrap_or(&path);
+        let path = relative
+            .components()
+            .map(|part| part.as_os_str().to_string_lossy())
+            .collect::<Vec<_>>()
+            .join("/");
+        files.push(FileEntry { path, bytes, crc32 });
+    }
     files.sort_by(|a, b| a.path.cmp(&b.path));
     let manifest = CheckpointManifest {
         format: CHECKPOINT_FORMAT,
@@ -263,14 +291,14 @@ fn fill(
     Ok(manifest)
 }
 
-fn list_files(root: &Path, dir: &Path, files: &mut Vec<FileEntry>) -> Result<(), StorageError> {
-    let entries =
-        std::fs::read_dir(dir).map_err(|source| io_error("read", dir.to_owned())(source))?;
-    for entry in entries {
-        let entry = entry.map_err(|source| io_error("read", dir.to_owned())(source))?;
+/// Files below a directory, with their sizes.
+fn list_files(dir: &Path, files: &mut Vec<(PathBuf, u64)>) -> Result<(), StorageError> {
+    let error = |source| io_error("read", dir.to_owned())(source);
+    for entry in std::fs::read_dir(dir).map_err(error)? {
+        let entry = entry.map_err(error)?;
         let path = entry.path();
         if path.is_dir() {
-            list_files(root, &path, files)?;
+            list_files(&path, files)?;
             continue;
         }
         // Locks and texts of the engine are no data, and are written by whoever opens the database.
@@ -278,20 +306,18 @@ fn list_files(root: &Path, dir: &Path, files: &mut Vec<FileEntry>) -> Result<(),
         if name == "LOCK" || name.to_string_lossy().starts_with("LOG") {
             continue;
         }
-        let (bytes, crc32) = checksum(&path, &mut std::io::sink())?;
-        let relative = path.strip_prefix(root).unwrap_or(&path);
-        let path = relative
-            .components()
-            .map(|part| part.as_os_str().to_string_lossy())
-            .collect::<Vec<_>>()
-            .join("/");
-        files.push(FileEntry { path, bytes, crc32 });
+        let bytes = entry.metadata().map_err(error)?.len();
+        files.push((path, bytes));
     }
     Ok(())
 }
 
-/// Reads a file, writes it to `copy` too, gives size and checksum.
-fn checksum(path: &Path, copy: &mut impl Write) -> Result<(u64, u32), StorageError> {
+/// Reads a file, writes it to `copy` too, gives size and checksum. `read` is told of every piece.
+fn checksum(
+    path: &Path,
+    copy: &mut impl Write,
+    read: &mut dyn FnMut(u64),
+) -> Result<(u64, u32), StorageError> {
     let error = |source| io_error("read", path.to_owned())(source);
     let mut file = File::open(path).map_err(error)?;
     let mut hasher = crc32fast::Hasher::new();
@@ -307,6 +333,7 @@ fn checksum(path: &Path, copy: &mut impl Write) -> Result<(u64, u32), StorageErr
         copy.write_all(&buffer[..count])
             .map_err(|source| io_error("copy", path.to_owned())(source))?;
         bytes += count as u64;
+        read(count as u64);
     }
 }
 
@@ -315,7 +342,7 @@ fn sync_directory(path: &Path) -> Result<(), StorageError> {
 }
 
 /// Puts the databases of a checkpoint into a data directory that no process has open. Every file is compared with its checksum before anything in the directory changes;
-/// the checkpoint stays as it is. With `replace` databases that are there are deleted, without it they are an error.
+/// the checkpoint stays as it is. With `replace` databases that are there are deleted, without it they are an error. `progress` is told how far it is.
 ///
 /// # Errors
 /// When the checkpoint is damaged or of a later version, or the directory is in use or not empty.
@@ -323,6 +350,7 @@ pub fn restore(
     checkpoint: &Path,
     path: &Path,
     replace: bool,
+    progress: &mut OnProgress<'_>,
 ) -> Result<CheckpointManifest, StorageError> {
     let manifest = CheckpointManifest::read(checkpoint)?;
     let bad = |reason: String| StorageError::Checkpoint { path: checkpoint.to_owned(), reason };
@@ -348,6 +376,8 @@ pub fn restore(
     }
     let gathered = path.join(GATHERED);
     remove_directory(&gathered)?;
+    let mut measure =
+        Measure { what: "bytes copied and checked", done: 0, of: Some(manifest.bytes()) };
     for file in &manifest.files {
         let relative = safe_path(&file.path)
             .ok_or_else(|| bad(format!("{CHECKPOINT_FILE} names a file {:?}", file.path)))?;
@@ -357,7 +387,10 @@ pub fn restore(
         }
         let mut copy =
             File::create(&target).map_err(|source| io_error("create", target.clone())(source))?;
-        let (bytes, crc32) = checksum(&checkpoint.join(&relative), &mut copy)?;
+        let (bytes, crc32) = checksum(&checkpoint.join(&relative), &mut copy, &mut |count| {
+            measure.done += count;
+            progress(measure);
+        })?;
         if (bytes, crc32) != (file.bytes, file.crc32) {
             remove_directory(&gathered)?;
             return Err(bad(format!(

@@ -21,6 +21,20 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// How far a long piece of work is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Measure {
+    /// What is counted, in the plural.
+    pub what: &'static str,
+    /// How many are done.
+    pub done: u64,
+    /// Of how many, if that is known; may be an estimate.
+    pub of: Option<u64>,
+}
+
+/// Is told now and then how far a long piece of work is.
+pub type OnProgress<'a> = dyn FnMut(Measure) + 'a;
+
 /// Databases that can be deleted: they are refilled from the block log.
 pub const DERIVED_DATABASES: [&str; 5] =
     [STATE_DATABASE, PREIMAGES_DATABASE, REPOSITORY_DATABASE, TREE_DATABASE, OTS_INDEX_DATABASE];

@@ -8,13 +8,14 @@ pub use open::Storage;
 pub(crate) use open::genesis_fingerprint;
 
 use crate::{
-    CheckpointManifest, OtsIndex, StorageError, StorageStats,
+    CheckpointManifest, OnProgress, OtsIndex, StorageError, StorageStats,
     db::{ChainMarker, DatabaseStats, DbEnv},
     lock::DirLock,
     maintenance::create_checkpoint,
     metrics::AppendMetrics,
     options::StorageOptions,
     pipeline::{Mode, Pipeline},
+    prune::{PruneHold, PruneStatus},
     repository::{RecentBlocks, Repository},
     state::StateStore,
     tree::TreeDirectory,
@@ -64,6 +65,8 @@ struct Inner {
     canonical_watch: watch::Sender<u64>,
     safe: watch::Sender<u64>,
     finalized: watch::Sender<u64>,
+    prune_hold: watch::Sender<Option<PruneHold>>,
+    prune_status: watch::Sender<PruneStatus>,
     durable: watch::Receiver<u64>,
     notifications: broadcast::Sender<CanonStateNotification>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -87,6 +90,22 @@ impl BlockchainProvider {
         OtsIndex::open_in(env, path, marker, *genesis_hash)
     }
 
+    /// Keeps the state that somebody still needs from being pruned, until the next call; `None` lets it go. What is gone already does not come back.
+    pub fn hold_pruning(&self, hold: Option<PruneHold>) {
+        self.inner.prune_hold.send_replace(hold);
+        self.inner.pipeline.update(|_| ());
+    }
+
+    /// How far pruning is and who holds it back. Without pruning it stays at its default.
+    pub fn prune_status(&self) -> watch::Receiver<PruneStatus> {
+        self.inner.prune_status.subscribe()
+    }
+
+    /// Whether old state is pruned.
+    pub fn prunes_state(&self) -> bool {
+        self.inner.options.state_history_blocks.is_some()
+    }
+
     /// Writes everything appended so far, ends the background threads and syncs all databases. Later appends fail with `WriterStopped`; reads go on.
     ///
     /// # Errors
@@ -101,15 +120,19 @@ impl BlockchainProvider {
         Ok(())
     }
 
-    /// Makes a consistent copy of all databases at `to`, which must not exist, while the chain goes on.
+    /// Makes a consistent copy of all databases at `to`, which must not exist, while the chain goes on. `progress` is told how far it is.
     ///
     /// # Errors
     /// When the copy cannot be made; nothing is left of it then.
-    pub fn checkpoint(&self, to: &Path) -> Result<CheckpointManifest, StorageError> {
+    pub fn checkpoint(
+        &self,
+        to: &Path,
+        progress: &mut OnProgress<'_>,
+    ) -> Result<CheckpointManifest, StorageError> {
         let inner = &self.inner;
         let [preimages, values] = inner.state.databases();
         let databases = [values, inner.repository.database(), preimages, inner.wal.database()];
-        create_checkpoint(&databases, Some(&inner.tree), to)
+        create_checkpoint(&databases, Some(&inner.tree), to, progress)
     }
 
     /// Ends the background threads without writing anything more, as a crash would.

@@ -7,7 +7,7 @@ use crate::{
     maintenance::{check_not_restoring, remove_database},
     metrics::{AppendMetrics, FlushMetrics, PruneMetrics, WalMetrics},
     pipeline::Pipeline,
-    prune::Pruner,
+    prune::{PruneStatus, Pruner},
     repository::{RecentBlocks, Repository},
     state::StateStore,
     tree::TreeDirectory,
@@ -148,10 +148,14 @@ fn start(parts: Parts) -> Result<BlockchainProvider, StorageError> {
     let canonical = Arc::new(AtomicU64::new(tip));
     let (durable_sender, durable_receiver) = watch::channel(durable);
     let (finalized, _) = watch::channel(0);
+    let (prune_hold, _) = watch::channel(None);
+    let (prune_status, _) = watch::channel(PruneStatus::default());
     let pruner = options.state_history_blocks.map(|keep| Pruner {
         pipeline: pipeline.clone(),
         state: state.clone(),
         finalized: finalized.subscribe(),
+        hold: prune_hold.subscribe(),
+        status: prune_status.clone(),
         keep,
         metrics: PruneMetrics::default(),
     });
@@ -188,6 +192,8 @@ fn start(parts: Parts) -> Result<BlockchainProvider, StorageError> {
         canonical_watch: watch::channel(tip).0,
         safe: watch::channel(0).0,
         finalized,
+        prune_hold,
+        prune_status,
         durable: durable_receiver,
         notifications: broadcast::channel(options.notification_capacity.max(1)).0,
         threads: Mutex::new(Vec::with_capacity(3)),

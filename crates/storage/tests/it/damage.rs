@@ -211,7 +211,7 @@ fn a_torn_tail_is_no_damage_but_a_lost_durable_block_is() {
         assert!(heads.wal == 8 || heads.wal == 9, "{}", heads.wal);
         commit(&provider, &blocks[heads.state.min(heads.repository) as usize..]);
         drop(provider);
-        let report = verify(torn.path(), &mut |_, _| {}).unwrap();
+        let report = verify(torn.path(), &mut |_| {}).unwrap();
         assert!(report.is_sound(), "{:#?}", report.problems);
     }
     for len in [before as usize - 1, before as usize / 2, 1, 0] {
@@ -256,7 +256,7 @@ fn a_database_without_its_current_file_is_not_begun_anew() {
 fn verify_finds_flips_in_tables() {
     let full = tempdir();
     filled(full.path());
-    assert!(verify(full.path(), &mut |_, _| {}).unwrap().is_sound());
+    assert!(verify(full.path(), &mut |_| {}).unwrap().is_sound());
     for database in [WAL_DATABASE, "state", "preimages", "repository"] {
         let mut found = 0;
         for file in files(&full.path().join(database)) {
@@ -269,7 +269,7 @@ fn verify_finds_flips_in_tables() {
             bytes[10] ^= 1;
             let target = dir.path().join(database).join(file.file_name().unwrap());
             fs::write(&target, bytes).unwrap();
-            let report = verify(dir.path(), &mut |_, _| {}).unwrap();
+            let report = verify(dir.path(), &mut |_| {}).unwrap();
             let named = file.file_name().unwrap().to_string_lossy().into_owned();
             found += usize::from(
                 report

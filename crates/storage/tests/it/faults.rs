@@ -156,7 +156,7 @@ fn a_limit_of_the_system_loses_nothing_that_was_durable() {
     commit(&provider, &blocks[from..]);
     provider.shutdown().unwrap();
     drop(provider);
-    let report = zkos_storage::verify(dir.path(), &mut |_, _| {}).unwrap();
+    let report = zkos_storage::verify(dir.path(), &mut |_| {}).unwrap();
     assert!(report.is_sound(), "{:#?}", report.problems);
 }
 

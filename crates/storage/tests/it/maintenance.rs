@@ -31,7 +31,7 @@ fn extend_tree(provider: &zkos_storage::BlockchainProvider, blocks: &[ExecutedBl
 }
 
 fn report(path: &Path) -> VerifyReport {
-    verify(path, &mut |_, _| {}).unwrap()
+    verify(path, &mut |_| {}).unwrap()
 }
 
 fn assert_sound(report: &VerifyReport) {
@@ -72,7 +72,7 @@ fn a_running_node_can_be_checked_but_for_its_tree() {
     assert_eq!(report.skipped, [format!("tree: process {pid} has it open")]);
     let nothing = tempdir();
     assert!(matches!(
-        verify(nothing.path(), &mut |_, _| {}),
+        verify(nothing.path(), &mut |_| {}),
         Err(StorageError::Missing { database: WAL_DATABASE, .. })
     ));
 }
@@ -166,11 +166,11 @@ fn a_checkpoint_of_a_running_node_is_whole() {
     let mut manifests = Vec::new();
     while !writer.is_finished() || manifests.len() < 2 {
         let to = copies.path().join(manifests.len().to_string());
-        manifests.push(provider.checkpoint(&to).unwrap());
+        manifests.push(provider.checkpoint(&to, &mut |_| {}).unwrap());
     }
     writer.join().unwrap();
     assert!(matches!(
-        provider.checkpoint(&copies.path().join("0")),
+        provider.checkpoint(&copies.path().join("0"), &mut |_| {}),
         Err(StorageError::Checkpoint { .. })
     ));
     provider.shutdown().unwrap();
@@ -181,7 +181,7 @@ fn a_checkpoint_of_a_running_node_is_whole() {
         assert_eq!(CheckpointManifest::read(&checkpoint).unwrap(), *manifest);
         let target = tempdir();
         let restored = target.path().join("db");
-        assert_eq!(restore(&checkpoint, &restored, false).unwrap(), *manifest);
+        assert_eq!(restore(&checkpoint, &restored, false, &mut |_| {}).unwrap(), *manifest);
         let report = report(&restored);
         assert!(report.is_sound(), "{:#?}", report.problems);
         assert_eq!(report.wal_block, Some(manifest.block));
@@ -206,31 +206,34 @@ fn checkpoints_of_a_stopped_node_replace_databases_only_when_told() {
     filled(dir.path(), 4);
     let copies = tempdir();
     let checkpoint = copies.path().join("a");
-    let manifest = checkpoint_offline(dir.path(), &checkpoint).unwrap();
+    let manifest = checkpoint_offline(dir.path(), &checkpoint, &mut |_| {}).unwrap();
     assert_eq!((manifest.block, manifest.state_block), (4, Some(4)));
     assert_eq!(manifest.tree.unwrap().version, 4);
 
     let (provider, _) = open(dir.path());
     assert!(matches!(
-        checkpoint_offline(dir.path(), &copies.path().join("b")),
+        checkpoint_offline(dir.path(), &copies.path().join("b"), &mut |_| {}),
         Err(StorageError::Locked { .. })
     ));
-    assert!(matches!(restore(&checkpoint, dir.path(), true), Err(StorageError::Locked { .. })));
+    assert!(matches!(
+        restore(&checkpoint, dir.path(), true, &mut |_| {}),
+        Err(StorageError::Locked { .. })
+    ));
     let more = chain(&spec(), 7);
     commit(&provider, &more[4..]);
     drop(provider);
-    match restore(&checkpoint, dir.path(), false) {
+    match restore(&checkpoint, dir.path(), false, &mut |_| {}) {
         Err(error @ StorageError::Checkpoint { .. }) => {
             assert!(error.to_string().contains("state"), "{error}");
         }
         other => panic!("databases were replaced without a word: {other:?}"),
     }
     assert_eq!(open(dir.path()).1.wal, 7);
-    restore(&checkpoint, dir.path(), true).unwrap();
+    restore(&checkpoint, dir.path(), true, &mut |_| {}).unwrap();
     assert_sound(&report(dir.path()));
     assert_eq!(open(dir.path()).1, StorageHeads { wal: 4, state: 4, repository: 4 });
     // The copy has not changed: it can be restored again.
-    restore(&checkpoint, &copies.path().join("again"), false).unwrap();
+    restore(&checkpoint, &copies.path().join("again"), false, &mut |_| {}).unwrap();
 }
 
 #[test]
@@ -239,7 +242,7 @@ fn damaged_checkpoints_are_refused_and_change_nothing() {
     filled(dir.path(), 3);
     let copies = tempdir();
     let checkpoint = copies.path().join("a");
-    let manifest = checkpoint_offline(dir.path(), &checkpoint).unwrap();
+    let manifest = checkpoint_offline(dir.path(), &checkpoint, &mut |_| {}).unwrap();
     filled_more(dir.path());
     for file in &manifest.files {
         let path = checkpoint.join(&file.path);
@@ -252,7 +255,7 @@ fn damaged_checkpoints_are_refused_and_change_nothing() {
         // Tables are links: the file is replaced, not written to.
         std::fs::remove_file(&path).unwrap();
         std::fs::write(&path, damaged).unwrap();
-        match restore(&checkpoint, dir.path(), true) {
+        match restore(&checkpoint, dir.path(), true, &mut |_| {}) {
             Err(error @ StorageError::Checkpoint { .. }) => {
                 assert!(error.to_string().contains(&file.path), "{error}");
             }
@@ -269,11 +272,11 @@ fn damaged_checkpoints_are_refused_and_change_nothing() {
         ("state/CURRENT", "../CURRENT", "../CURRENT"),
     ] {
         std::fs::write(checkpoint.join(CHECKPOINT_FILE), text.replacen(from, to, 1)).unwrap();
-        let error = restore(&checkpoint, dir.path(), true).unwrap_err().to_string();
+        let error = restore(&checkpoint, dir.path(), true, &mut |_| {}).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
     std::fs::write(checkpoint.join(CHECKPOINT_FILE), &text).unwrap();
-    restore(&checkpoint, dir.path(), true).unwrap();
+    restore(&checkpoint, dir.path(), true, &mut |_| {}).unwrap();
     assert_eq!(open(dir.path()).1.wal, 3);
 }
 
@@ -288,7 +291,7 @@ fn an_interrupted_restore_is_not_opened() {
     filled(dir.path(), 2);
     let copies = tempdir();
     let checkpoint = copies.path().join("a");
-    checkpoint_offline(dir.path(), &checkpoint).unwrap();
+    checkpoint_offline(dir.path(), &checkpoint, &mut |_| {}).unwrap();
     // As a crash leaves it after the old databases are gone.
     std::fs::create_dir(dir.path().join("restoring")).unwrap();
     std::fs::remove_dir_all(dir.path().join(TREE_DATABASE)).unwrap();
@@ -298,6 +301,6 @@ fn an_interrupted_restore_is_not_opened() {
         }
         other => panic!("half a restore was opened: {other:?}"),
     }
-    restore(&checkpoint, dir.path(), false).unwrap();
+    restore(&checkpoint, dir.path(), false, &mut |_| {}).unwrap();
     assert_sound(&report(dir.path()));
 }

@@ -189,14 +189,14 @@ fn beside_the_other_databases() {
     drop(index);
     let copies = tempdir();
     let copy = copies.path().join("copy");
-    let manifest = provider.checkpoint(&copy).unwrap();
+    let manifest = provider.checkpoint(&copy, &mut |_| {}).unwrap();
     assert!(manifest.files.iter().all(|file| !file.path.starts_with(OTS_INDEX_DATABASE)));
     provider.shutdown().unwrap();
     drop(provider);
 
     // It might know blocks that a restored log does not have.
     assert!(dir.path().join(OTS_INDEX_DATABASE).exists());
-    restore(&copy, dir.path(), true).unwrap();
+    restore(&copy, dir.path(), true, &mut |_| {}).unwrap();
     assert!(!dir.path().join(OTS_INDEX_DATABASE).exists());
     let (provider, _) = open(dir.path());
     provider.open_ots_index().unwrap();

@@ -4,7 +4,7 @@ use crate::helpers::*;
 use alloy_primitives::{Address, U256};
 use std::path::Path;
 use zkos_primitives::AccountProperties;
-use zkos_storage::{BlockchainProvider, Storage, StorageOptions, verify};
+use zkos_storage::{BlockchainProvider, PruneHold, PruneStatus, Storage, StorageOptions, verify};
 use zkos_storage_api::{
     BlockWriter, ExecutedBlock, ForkChoiceWriter, ProviderError, StateProviderFactory,
     test_utils::{ChainBuilder, TestBlock},
@@ -39,7 +39,7 @@ fn check(provider: &BlockchainProvider, from: u64, last: u64) {
 }
 
 fn count(path: &Path, what: &str) -> u64 {
-    let report = verify(path, &mut |_, _| {}).unwrap();
+    let report = verify(path, &mut |_| {}).unwrap();
     assert!(report.is_sound(), "{:#?}", report.problems);
     report.counts.iter().find(|(name, _)| *name == what).unwrap().1
 }
@@ -264,6 +264,41 @@ fn account_records_go_when_no_kept_block_names_them() {
     provider.shutdown().unwrap();
     drop(provider);
     assert_eq!(count(dir.path(), "preimages"), expected_preimages(110, 120));
+}
+
+#[test]
+fn state_that_somebody_needs_stays_until_it_is_let_go() {
+    let hold = |from| Some(PruneHold { holder: "indexer".to_owned(), from });
+    let dir = tempdir();
+    let blocks = chain(&spec(), 120);
+    let (provider, _) = Storage::open(dir.path(), &spec(), pruning(10)).unwrap();
+    assert!(provider.prunes_state());
+    provider.hold_pruning(hold(None));
+    provider.set_finalized_block(1000);
+    commit(&provider, &blocks[..100]);
+    provider.flush().unwrap();
+    let status = provider.prune_status();
+    let wait_for = |expected: PruneStatus| {
+        wait_until("the status of pruning", || *status.borrow() == expected);
+    };
+    // Nobody knows yet what the holder needs.
+    wait_for(PruneStatus { first: 0, target: 90, held_by: hold(None) });
+    check(&provider, 0, 100);
+    provider.hold_pruning(hold(Some(30)));
+    wait_for(PruneStatus { first: 30, target: 90, held_by: hold(Some(30)) });
+    check(&provider, 30, 100);
+    // A holder that falls back can't get back what is gone, and holds what is there.
+    provider.hold_pruning(hold(Some(20)));
+    wait_for(PruneStatus { first: 30, target: 90, held_by: hold(Some(20)) });
+    provider.hold_pruning(hold(Some(60)));
+    commit(&provider, &blocks[100..]);
+    provider.flush().unwrap();
+    wait_for(PruneStatus { first: 60, target: 110, held_by: hold(Some(60)) });
+    check(&provider, 60, 120);
+    // Ahead of what is pruned anyway, it holds nothing back.
+    provider.hold_pruning(hold(Some(119)));
+    wait_for(PruneStatus { first: 110, target: 110, held_by: None });
+    check(&provider, 110, 120);
 }
 
 #[test]

@@ -56,7 +56,7 @@ fn copies_of_a_tree_at_work() {
     let (dir, copies) = (tempdir(), tempdir());
     let (provider, _) = open(dir.path());
     let store = provider.tree_store();
-    assert_eq!(store.copy_to(&copies.path().join("empty")).unwrap(), None);
+    assert_eq!(store.copy_to(&copies.path().join("empty"), &mut |_| {}).unwrap(), None);
     let mut tree = MerkleTree::open(store.clone()).unwrap();
     let open_copy =
         |name: &str| MerkleTree::open(FsStore::open(copies.path().join(name)).unwrap()).unwrap();
@@ -68,7 +68,7 @@ fn copies_of_a_tree_at_work() {
         }
         if version % 3 == 0 {
             let name = version.to_string();
-            let copied = store.copy_to(&copies.path().join(&name)).unwrap();
+            let copied = store.copy_to(&copies.path().join(&name), &mut |_| {}).unwrap();
             assert_eq!(copied, Some(TreeVersion { version, output }));
             let copy = open_copy(&name);
             assert_eq!((copy.latest_version(), copy.latest()), (Some(version), Some(output)));
@@ -94,7 +94,7 @@ fn copies_of_a_tree_at_work() {
     let mut count = 0;
     while !writer.is_finished() && count < 30 {
         let name = format!("busy-{count}");
-        let copied = store.copy_to(&copies.path().join(&name)).unwrap().unwrap();
+        let copied = store.copy_to(&copies.path().join(&name), &mut |_| {}).unwrap().unwrap();
         let copy = open_copy(&name);
         assert_eq!(
             (copy.latest_version(), copy.latest()),

@@ -37,16 +37,18 @@ pub fn is_tree_file(name: &str) -> bool {
 /// the version that the copy will have when it is opened, `None` for a tree without genesis.
 ///
 /// Pages are copied before the log: whatever a checkpoint does to them has been in the log before,
-/// so that opening the copy repairs it as it would after a crash.
+/// so that opening the copy repairs it as it would after a crash. `progress` is told how many of how
+/// many bytes are copied.
 pub fn copy_files(
     from: &impl TreeStore,
     to: &impl TreeStore,
+    progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Option<TreeVersion>, TreeError> {
     if !names(from)?.iter().any(|name| name == MANIFEST_FILE) {
         return Ok(None);
     }
     for _ in 0..ATTEMPTS {
-        if let Some(manifest) = try_copy(from, to)? {
+        if let Some(manifest) = try_copy(from, to, progress)? {
             let latest = log::latest(to, manifest.segment, manifest.sequence, manifest.latest)?;
             return Ok(
                 latest.map(|latest| TreeVersion { version: latest.version, output: latest.output })
@@ -77,7 +79,11 @@ fn remove_all(store: &impl TreeStore) -> Result<(), TreeError> {
 }
 
 /// `None` if a checkpoint was finished meanwhile.
-fn try_copy(from: &impl TreeStore, to: &impl TreeStore) -> Result<Option<Manifest>, TreeError> {
+fn try_copy(
+    from: &impl TreeStore,
+    to: &impl TreeStore,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Option<Manifest>, TreeError> {
     let file = open(from, MANIFEST_FILE)?;
     let read = || {
         let missing = || Damage::new(MANIFEST_FILE, 0, DamageCause::Checksum).into();
@@ -88,8 +94,17 @@ fn try_copy(from: &impl TreeStore, to: &impl TreeStore) -> Result<Option<Manifes
         .into_iter()
         .filter(|name| name != MANIFEST_FILE)
         .partition(|name| segment_number(name).is_some());
-    for name in others.iter().chain(&logs) {
-        copy_file(from, to, name)?;
+    let names = || others.iter().chain(&logs);
+    let sizes: Result<Vec<u64>, _> = names()
+        .map(|name| open(from, name)?.size().map_err(TreeError::io("look at", name)))
+        .collect();
+    // Files may grow meanwhile.
+    let (mut done, of) = (0, sizes?.iter().sum::<u64>());
+    for name in names() {
+        copy_file(from, to, name, &mut |bytes| {
+            done += bytes;
+            progress(done, of.max(done));
+        })?;
     }
     // Only a finished checkpoint removes files. A file of the log that was begun meanwhile is not
     // needed: pages are only written when what came before is in older files.
@@ -102,7 +117,12 @@ fn try_copy(from: &impl TreeStore, to: &impl TreeStore) -> Result<Option<Manifes
     Ok(Some(manifest))
 }
 
-fn copy_file(from: &impl TreeStore, to: &impl TreeStore, name: &str) -> Result<(), TreeError> {
+fn copy_file(
+    from: &impl TreeStore,
+    to: &impl TreeStore,
+    name: &str,
+    copied: &mut dyn FnMut(u64),
+) -> Result<(), TreeError> {
     let (source, copy) = (open(from, name)?, open(to, name)?);
     let size = source.size().map_err(TreeError::io("look at", name))?;
     let mut buffer = vec![0; PART.min(size) as usize];
@@ -110,6 +130,7 @@ fn copy_file(from: &impl TreeStore, to: &impl TreeStore, name: &str) -> Result<(
         let part = &mut buffer[..PART.min(size - offset) as usize];
         source.read_exact_at(part, offset).map_err(TreeError::read(name, offset))?;
         copy.write_all_at(part, offset).map_err(TreeError::io("write", name))?;
+        copied(part.len() as u64);
     }
     copy.sync().map_err(TreeError::io("sync", name))
 }

@@ -13,7 +13,7 @@ mod state;
 mod tree;
 mod wal;
 
-use super::TreeCommitment;
+use super::{Measure, OnProgress, TreeCommitment};
 use crate::{
     PREIMAGES_DATABASE, REPOSITORY_DATABASE, STATE_DATABASE, StorageError, TREE_DATABASE,
     WAL_DATABASE,
@@ -116,33 +116,36 @@ fn text(error: ProviderError) -> String {
 }
 
 /// Calls a function now and then.
-struct Progress<'a> {
-    what: &'static str,
-    done: u64,
-    tell: &'a mut dyn FnMut(&'static str, u64),
+struct Counter<'a, 'b> {
+    measure: Measure,
+    tell: &'a mut OnProgress<'b>,
 }
 
-impl<'a> Progress<'a> {
-    fn new(what: &'static str, tell: &'a mut dyn FnMut(&'static str, u64)) -> Self {
-        Self { what, done: 0, tell }
+impl<'a, 'b> Counter<'a, 'b> {
+    fn new(what: &'static str, of: Option<u64>, tell: &'a mut OnProgress<'b>) -> Self {
+        Self { measure: Measure { what, done: 0, of }, tell }
     }
 
     fn step(&mut self) {
-        self.done += 1;
-        if self.done.is_multiple_of(PROGRESS_STEP) {
-            (self.tell)(self.what, self.done);
+        self.measure.done += 1;
+        if self.measure.done.is_multiple_of(PROGRESS_STEP) {
+            (self.tell)(self.measure);
         }
     }
 }
 
-/// Checks the databases in `path`. Problems do not end the check; `progress` is called with what is being read and how many of it have been.
+/// Entries of columns, estimated; `None` if that fails, which is no finding.
+fn estimate(database: &Database, columns: &[&str]) -> Option<u64> {
+    let stats = database.stats().ok()?;
+    let of = stats.columns.iter().filter(|column| columns.contains(&column.name.as_str()));
+    Some(of.map(|column| column.estimated_keys).sum())
+}
+
+/// Checks the databases in `path`. Problems do not end the check; `progress` is told what is being read and how far it is.
 ///
 /// # Errors
 /// When there is no block log in `path`.
-pub fn verify(
-    path: &Path,
-    progress: &mut dyn FnMut(&'static str, u64),
-) -> Result<VerifyReport, StorageError> {
+pub fn verify(path: &Path, progress: &mut OnProgress<'_>) -> Result<VerifyReport, StorageError> {
     if !path.join(WAL_DATABASE).exists() {
         return Err(StorageError::Missing { database: WAL_DATABASE, path: path.to_owned() });
     }

@@ -1,4 +1,4 @@
-use super::{Progress, VerifyReport};
+use super::{Counter, OnProgress, VerifyReport};
 use crate::{
     REPOSITORY_DATABASE,
     db::Database,
@@ -115,8 +115,7 @@ impl RepositoryCheck {
     }
 
     /// Reads all columns: nothing may be there that belongs to no block.
-    pub(super) fn finish(self, report: &mut VerifyReport, tell: &mut dyn FnMut(&'static str, u64)) {
-        let mut progress = Progress::new("repository entries", tell);
+    pub(super) fn finish(self, report: &mut VerifyReport, tell: &mut OnProgress<'_>) {
         let mut digest = Keccak256::new();
         let blocks = self.head.saturating_add(1);
         let expected = [
@@ -127,6 +126,8 @@ impl RepositoryCheck {
             (TX_META, self.transactions),
             (NONCE_TO_HASH, self.nonces),
         ];
+        let all = expected.iter().map(|(_, expected)| expected).sum();
+        let mut progress = Counter::new("repository entries", Some(all), tell);
         for (column, expected) in expected {
             let mut count = 0;
             let read = self.db.for_each(column, |key, value| {

@@ -1,4 +1,4 @@
-use super::{Progress, VerifyReport};
+use super::{Counter, OnProgress, VerifyReport, estimate};
 use crate::{
     PREIMAGES_DATABASE, STATE_DATABASE,
     codec::{decode_word, unversioned},
@@ -50,7 +50,7 @@ pub(super) fn for_each_key(
 pub(super) fn verify_values(
     values: &Database,
     report: &mut VerifyReport,
-    tell: &mut dyn FnMut(&'static str, u64),
+    tell: &mut OnProgress<'_>,
 ) {
     report.state_block = report.check(STATE_DATABASE, stored_head(values)).flatten();
     report.first_state_block =
@@ -59,7 +59,7 @@ pub(super) fn verify_values(
         report.problem(STATE_DATABASE, "it names no last block");
         return;
     };
-    let mut progress = Progress::new("values", tell);
+    let mut progress = Counter::new("values", estimate(values, &[DATA]), tell);
     let (mut state, mut history) = (Keccak256::new(), Keccak256::new());
     let (mut keys, mut entries) = (0u64, 0u64);
     let mut problems = Vec::new();
@@ -132,13 +132,13 @@ pub(super) fn verify_values(
 pub(super) fn verify_preimages(
     preimages: &Database,
     report: &mut VerifyReport,
-    tell: &mut dyn FnMut(&'static str, u64),
+    tell: &mut OnProgress<'_>,
 ) {
     report.preimages_block = report.check(PREIMAGES_DATABASE, stored_head(preimages)).flatten();
     if report.preimages_block.is_none() {
         report.problem(PREIMAGES_DATABASE, "it names no last block");
     }
-    let mut progress = Progress::new("preimages", tell);
+    let mut progress = Counter::new("preimages", estimate(preimages, &[STORAGE]), tell);
     let mut digest = Keccak256::new();
     let mut count = 0;
     let mut problems = Vec::new();

@@ -1,4 +1,4 @@
-use super::{Progress, VerifyReport, state::for_each_key};
+use super::{Counter, Measure, OnProgress, VerifyReport, state::for_each_key};
 use crate::{
     TREE_DATABASE,
     db::{ChainMarker, Database},
@@ -17,7 +17,7 @@ pub(super) fn verify_stored(
     marker: &ChainMarker,
     values: &Database,
     report: &mut VerifyReport,
-    tell: &mut dyn FnMut(&'static str, u64),
+    tell: &mut OnProgress<'_>,
 ) {
     if !path.join(TREE_DATABASE).exists() {
         report.skipped.push(format!("{TREE_DATABASE}: there is none"));
@@ -34,13 +34,11 @@ fn verify_tree<S: TreeStore>(
     files: S,
     values: &Database,
     report: &mut VerifyReport,
-    tell: &mut dyn FnMut(&'static str, u64),
+    tell: &mut OnProgress<'_>,
 ) {
     let opened = MerkleTree::open(files).and_then(|tree| {
-        tree.verify_with(&mut |leaves, _| {
-            if leaves > 0 {
-                tell("leaves hashed", leaves);
-            }
+        tree.verify_with(&mut |leaves, of| {
+            tell(Measure { what: "leaves hashed", done: leaves, of: Some(of) });
         })?;
         Ok(tree)
     });
@@ -72,7 +70,7 @@ fn verify_tree<S: TreeStore>(
         ));
         return;
     }
-    let mut progress = Progress::new("leaves", tell);
+    let mut progress = Counter::new("leaves compared", Some(commitment.leaf_count), tell);
     let mut keys = 0;
     let mut problems = Vec::new();
     let result = for_each_key(

@@ -1,4 +1,4 @@
-use super::{Progress, VerifyReport, repository::RepositoryCheck};
+use super::{Counter, OnProgress, VerifyReport, repository::RepositoryCheck};
 use crate::{WAL_DATABASE, db::Database, wal::Wal};
 use std::sync::Arc;
 use zkos_primitives::{BlockHashes, ReplayRecord};
@@ -9,7 +9,7 @@ pub(super) fn verify(
     blocks: Option<Arc<Database>>,
     durable: Option<u64>,
     report: &mut VerifyReport,
-    tell: &mut dyn FnMut(&'static str, u64),
+    tell: &mut OnProgress<'_>,
 ) {
     let marker = report.check(WAL_DATABASE, log.marker());
     let wal = Wal::new(log);
@@ -26,7 +26,7 @@ pub(super) fn verify(
     let mut repository = blocks.and_then(|blocks| RepositoryCheck::new(blocks, report));
     let mut previous: Option<Previous> = None;
     let mut transactions = 0;
-    let mut progress = Progress::new("blocks", tell);
+    let mut progress = Counter::new("blocks", Some(latest.saturating_add(1)), tell);
     for number in 0..=latest {
         match report.check(WAL_DATABASE, wal.record(number)) {
             Some(Some(record)) => {
