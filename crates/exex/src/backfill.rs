@@ -6,7 +6,9 @@ use std::{ops::RangeInclusive, time::Instant};
 use tracing::debug;
 use zkos_executor::ZkEvmConfig;
 use zkos_node_core::execution::{StateProviderView, execute_record};
-use zkos_storage_api::{Chain, ExecutedBlock, ReplayRecordReader, StateProviderFactory};
+use zkos_storage_api::{
+    Chain, ExecutedBlock, ProviderError, ReplayRecordReader, StateProviderFactory,
+};
 
 /// When a run of re-executed blocks is handed over as one notification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +72,13 @@ pub struct BackfillJob<P> {
 impl<P: ReplayRecordReader + StateProviderFactory> BackfillJob<P> {
     fn execute_block(&self, number: BlockNumber) -> Result<ExecutedBlock, ExExError> {
         let record = self.provider.replay_record_or_err(number)?;
-        let state = self.provider.history_by_block_number(number.saturating_sub(1))?;
+        let parent = number.saturating_sub(1);
+        let state = self.provider.history_by_block_number(parent).map_err(|error| match error {
+            ProviderError::StateNotAvailable { first, .. } if parent < first => {
+                ExExError::StatePruned { number, first }
+            }
+            error => error.into(),
+        })?;
         let view = StateProviderView::new(state).with_preimages(&record.force_preimages);
         Ok(execute_record(&self.evm_config, record, view)?)
     }

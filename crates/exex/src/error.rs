@@ -1,7 +1,7 @@
 //! Errors that an extension can meet on its notification stream.
 
 use alloy_eips::BlockNumHash;
-use alloy_primitives::B256;
+use alloy_primitives::{B256, BlockNumber};
 use zkos_node_core::execution::ReplayError;
 use zkos_storage_api::ProviderError;
 
@@ -15,6 +15,17 @@ pub enum ExExError {
         head: BlockNumHash,
         /// Canonical hash of that block.
         canonical: B256,
+    },
+    /// The state that a missed block was executed on is gone.
+    #[error(
+        "block {number} can't be executed again for the extension, because the state before it is pruned (kept from block {first}): \
+         `zkos db rebuild state` lets the next start execute all blocks again"
+    )]
+    StatePruned {
+        /// The block.
+        number: BlockNumber,
+        /// First block whose state is kept.
+        first: BlockNumber,
     },
     /// A block could not be read.
     #[error(transparent)]

@@ -5,6 +5,7 @@
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::{
+    borrow::Cow,
     fmt,
     io::{self, IsTerminal, Write},
     sync::{
@@ -72,7 +73,7 @@ impl Default for Pace {
 #[derive(Debug)]
 pub struct Progress {
     what: &'static str,
-    unit: &'static str,
+    unit: Cow<'static, str>,
     pace: Pace,
     started: Instant,
     /// When the last line was written.
@@ -86,10 +87,10 @@ pub struct Progress {
 
 impl Progress {
     /// `what` is done, counted in `unit` (plural).
-    pub fn new(what: &'static str, unit: &'static str) -> Self {
+    pub fn new(what: &'static str, unit: impl Into<Cow<'static, str>>) -> Self {
         Self {
             what,
-            unit,
+            unit: unit.into(),
             pace: Pace::default(),
             started: Instant::now(),
             told: None,
@@ -109,7 +110,7 @@ impl Progress {
         }
         if DRAW.load(Ordering::Relaxed) {
             let (rate, left) = (self.rate(), self.left());
-            let bar = self.bar.get_or_insert_with(|| Bar::new(self.what, self.unit));
+            let bar = self.bar.get_or_insert_with(|| Bar::new(self.what, self.unit.clone()));
             bar.set(self.done, self.of, rate, left);
         } else if self.told.is_none_or(|told| told.elapsed() >= self.pace.line) {
             self.told = Some(Instant::now());
@@ -118,7 +119,7 @@ impl Progress {
     }
 
     fn line(&self) {
-        let Self { what, unit, done, .. } = *self;
+        let (what, unit, done) = (self.what, &*self.unit, self.done);
         let per_second = Rounded(self.rate());
         match (self.of, self.left()) {
             (Some(of), Some(left)) => {
@@ -146,7 +147,7 @@ impl Progress {
     pub fn finish(mut self) {
         let had_bar = self.bar.take().is_some();
         if had_bar || self.told.is_some() {
-            let Self { what, unit, done, .. } = self;
+            let (what, unit, done) = (self.what, &*self.unit, self.done);
             let elapsed =
                 humantime::format_duration(Duration::from_secs(self.started.elapsed().as_secs()));
             info!(target: "progress", done, unit, %elapsed, "{what}: done");
@@ -168,11 +169,11 @@ impl fmt::Display for Rounded {
 #[derive(Debug)]
 struct Bar {
     bar: ProgressBar,
-    unit: &'static str,
+    unit: Cow<'static, str>,
 }
 
 impl Bar {
-    fn new(what: &'static str, unit: &'static str) -> Self {
+    fn new(what: &'static str, unit: Cow<'static, str>) -> Self {
         VISIBLE.fetch_add(1, Ordering::AcqRel);
         let bar = BARS.add(ProgressBar::no_length());
         bar.set_prefix(what);
@@ -196,7 +197,7 @@ impl Bar {
             }
         }
         let left = left.map(|left| format!(", {} left", humantime::format_duration(left)));
-        let (unit, rate) = (self.unit, Rounded(rate));
+        let (unit, rate) = (&self.unit, Rounded(rate));
         self.bar.set_message(format!("{unit}, {rate}/s{}", left.unwrap_or_default()));
         self.bar.set_position(done);
     }

@@ -43,7 +43,7 @@ pub struct StorageOptions {
     pub write_buffer_bytes: usize,
     /// Bytes of journals per database before what they hold is written to tables. It is what a start after a kill reads again.
     pub journal_bytes: usize,
-    /// Blocks below the head whose state stays readable; `None` keeps the state of all blocks. Blocks that are not final are never pruned.
+    /// Blocks below the head whose state stays readable; `None` keeps the state of all blocks. Blocks that are not final, or that somebody holds ([`hold_pruning`](crate::BlockchainProvider::hold_pruning)), are not pruned.
     pub state_history_blocks: Option<u64>,
     /// Capacity of the canonical-state broadcast; a receiver further behind lags.
     pub notification_capacity: usize,

@@ -18,10 +18,10 @@ pub(crate) type RawHash = [u8; 32];
 const LANES: usize = 32;
 
 /// Below this many hashes a second thread costs more than it saves.
-pub(crate) const PARALLEL_HASHES: usize = 2048;
+const PARALLEL_HASHES: usize = 2048;
 
 /// Work of one thread at a time, in hashes.
-pub(crate) const HASHES_PER_TASK: usize = 512;
+const HASHES_PER_TASK: usize = 512;
 
 static EMPTY: LazyLock<[RawHash; TREE_DEPTH + 1]> = LazyLock::new(|| {
     let mut hashes = [hash_bytes(&[0; LEAF_BYTES]); TREE_DEPTH + 1];
@@ -55,6 +55,23 @@ pub(crate) fn hash_pair(left: &RawHash, right: &RawHash) -> RawHash {
 
 pub(crate) fn hash_bytes(input: &[u8]) -> RawHash {
     *blake2s(input).as_array()
+}
+
+/// Hashes inputs of equal length from all over the memory into `out`, in lanes, on the calling
+/// thread. They are copied together first: the processor fetches several at a time for a copy, and
+/// one after the other for the hashing.
+pub(crate) fn hash_scattered<'a, const N: usize>(
+    mut inputs: impl Iterator<Item = &'a [u8]>,
+    out: &mut [RawHash],
+) {
+    let mut gathered = [[0; N]; 4 * LANES];
+    for out in out.chunks_mut(gathered.len()) {
+        let gathered = &mut gathered[..out.len()];
+        for (place, input) in gathered.iter_mut().zip(inputs.by_ref()) {
+            place.copy_from_slice(input);
+        }
+        hash_lanes(gathered.iter().map(<[u8; N]>::as_slice), out);
+    }
 }
 
 /// Hashes inputs of equal length into `out`, in lanes, on the calling thread.
@@ -129,11 +146,14 @@ mod tests {
 
     #[test]
     fn lanes_equal_single_hashes() {
-        for count in [0, 1, 3, 4, 5, 8, 9, 31, 32, 33, 100, PARALLEL_HASHES + 7] {
+        for count in [0, 1, 3, 4, 5, 8, 9, 31, 32, 33, 100, 128, 300, PARALLEL_HASHES + 7] {
             let inputs: Vec<[u8; 72]> =
                 (0..count).map(|i| std::array::from_fn(|byte| (i * 31 + byte * 7) as u8)).collect();
             let expected: Vec<RawHash> = inputs.iter().map(|input| hash_bytes(input)).collect();
             assert_eq!(hash_all(&inputs), expected, "{count} inputs");
+            let mut scattered = vec![[0; 32]; count];
+            hash_scattered::<72>(inputs.iter().map(<[u8; 72]>::as_slice), &mut scattered);
+            assert_eq!(scattered, expected, "{count} scattered inputs");
         }
     }
 

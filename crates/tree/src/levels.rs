@@ -2,10 +2,18 @@
 
 use crate::{
     TREE_DEPTH,
-    hash::{HASHES_PER_TASK, PARALLEL_HASHES, RawHash, empty_hashes, hash_lanes},
+    hash::{RawHash, empty_hashes, hash_scattered},
     pages::PAGE_HEIGHT,
 };
 use rayon::prelude::*;
+use std::ops::Range;
+
+/// Below this many changed pages a second thread costs more than it saves.
+const PARALLEL_PAGES: usize = 512;
+
+/// Subtrees that are given to the threads at most: some more than there are threads, as they are not
+/// equally much work, and few, as what is above all of them is hashed by one thread.
+const SUBTREES: usize = 64;
 
 /// Node hashes by height, from the root nodes of pages on, and position: 4 bytes per leaf
 /// altogether. The array of a height ends with the ancestor of the last leaf; what lies beyond is
@@ -14,13 +22,63 @@ use rayon::prelude::*;
 pub(crate) struct Levels {
     /// Index 0 is height [`PAGE_HEIGHT`].
     levels: Vec<Vec<RawHash>>,
-    /// Reused between updates.
-    scratch: Vec<RawHash>,
 }
 
 impl Default for Levels {
     fn default() -> Self {
-        Self { levels: vec![Vec::new(); TREE_DEPTH + 1 - PAGE_HEIGHT], scratch: Vec::new() }
+        Self { levels: vec![Vec::new(); TREE_DEPTH + 1 - PAGE_HEIGHT] }
+    }
+}
+
+/// Nodes below and at some node, to be changed without regard to the others.
+struct Subtree<'a> {
+    /// Its nodes by height, from `height` on.
+    levels: Vec<&'a mut [RawHash]>,
+    height: usize,
+    /// Position of its first node at that height.
+    first: u64,
+}
+
+impl Subtree<'_> {
+    /// Positions of its lowest nodes.
+    fn pages(&self) -> Range<u64> {
+        self.first..self.first + self.levels.first().map_or(0, |lowest| lowest.len() as u64)
+    }
+
+    /// Puts nodes in place, given with their positions, ascending, and hashes everything above them.
+    fn update(&mut self, changed: &[(u64, RawHash)]) {
+        let mut dirty = Vec::with_capacity(changed.len());
+        for (position, node) in changed {
+            let at = position - self.first;
+            self.levels[0][at as usize] = *node;
+            dirty.push(at as usize);
+        }
+        self.hash_above(dirty);
+    }
+
+    /// Hashes what is above some of the lowest nodes.
+    fn hash_above(&mut self, mut dirty: Vec<usize>) {
+        let mut hashes = Vec::new();
+        for above in 1..self.levels.len() {
+            for at in &mut dirty {
+                *at >>= 1;
+            }
+            dirty.dedup();
+            let (below, level) = self.levels.split_at_mut(above);
+            let (Some(below), Some(level)) = (below.last(), level.first_mut()) else { return };
+            let (pairs, single) = below.as_chunks::<2>();
+            // Only the last node of a height can lack its right child.
+            let edge = match single {
+                [last] => [*last, empty_hashes()[self.height + above - 1]],
+                _ => [[0; 32]; 2],
+            };
+            hashes.resize(dirty.len(), [0; 32]);
+            let pair = |at: &usize| pairs.get(*at).unwrap_or(&edge).as_flattened();
+            hash_scattered::<64>(dirty.iter().map(pair), &mut hashes);
+            for (at, hash) in dirty.iter().zip(&hashes) {
+                level[*at] = *hash;
+            }
+        }
     }
 }
 
@@ -36,9 +94,9 @@ impl Levels {
     /// Hashes everything above the given page nodes.
     pub(crate) fn build(pages: Vec<RawHash>) -> Self {
         let mut levels = Self::default();
-        let all = (0..pages.len() as u64).collect();
-        levels.levels[0] = pages;
-        levels.hash_above(all);
+        levels.resize(pages.len() as u64);
+        let nodes = |range: Range<u64>| range.map(|page| (page, pages[page as usize])).collect();
+        levels.update(pages.len(), |range| range, nodes);
         levels
     }
 
@@ -62,67 +120,117 @@ impl Levels {
         &self.levels[0]
     }
 
-    /// Follows a change of pages, given ascending with their nodes. After pages were cut off, the
-    /// last one that stays must be among them.
-    pub(crate) fn update(&mut self, page_count: u64, changed: &[(u64, RawHash)]) {
-        self.levels[0].resize(page_count as usize, [0; 32]);
-        for (page, node) in changed {
-            self.levels[0][*page as usize] = *node;
-        }
-        self.hash_above(changed.iter().map(|(page, _)| *page).collect());
-    }
-
-    /// Hashes what is above the given positions of the lowest height.
-    fn hash_above(&mut self, mut dirty: Vec<u64>) {
-        let pages = self.levels[0].len() as u64;
-        for (above, level) in self.levels.iter_mut().enumerate().skip(1) {
-            level.resize(nodes_at(above, pages) as usize, [0; 32]);
-        }
-        if dirty.is_empty() {
-            return;
-        }
-        for above in 1..self.levels.len() {
-            for i in &mut dirty {
-                *i >>= 1;
-            }
-            dirty.dedup();
-            let below = std::mem::take(&mut self.levels[above - 1]);
-            let pair = |i: u64| 2 * i as usize..2 * i as usize + 2;
-            // Only the last node of a height can lack its right child.
-            let edge = match below.last() {
-                Some(last) if below.len() % 2 == 1 => {
-                    [*last, empty_hashes()[PAGE_HEIGHT + above - 1]]
-                }
-                _ => [[0; 32]; 2],
-            };
-            self.rehash(above, &dirty, |dirty, out| {
-                let children =
-                    dirty.iter().map(|i| below.get(pair(*i)).unwrap_or(&edge).as_flattened());
-                hash_lanes(children, out);
-            });
-            self.levels[above - 1] = below;
+    /// Follows a change of the number of pages. If it grows or shrinks, the last page must be among
+    /// those of the next update.
+    pub(crate) fn resize(&mut self, page_count: u64) {
+        for (above, level) in self.levels.iter_mut().enumerate() {
+            level.resize(nodes_at(above, page_count) as usize, [0; 32]);
         }
     }
 
-    /// Hashes the nodes at the given positions of one array and puts them in place.
-    fn rehash(
+    /// Puts the nodes of pages in place and hashes everything above them, subtree by subtree; those
+    /// that are not too few (`count` is the number of nodes) on several threads. `part` gives, in
+    /// order, what a subtree needs, `changed` makes its nodes of that, with their pages, ascending.
+    pub(crate) fn update<T: Send>(
         &mut self,
-        above: usize,
-        dirty: &[u64],
-        hash: impl Fn(&[u64], &mut [RawHash]) + Sync,
+        count: usize,
+        mut part: impl FnMut(Range<u64>) -> T,
+        changed: impl Fn(T) -> Vec<(u64, RawHash)> + Sync,
     ) {
-        self.scratch.resize(dirty.len(), [0; 32]);
-        if dirty.len() < PARALLEL_HASHES {
-            hash(dirty, &mut self.scratch);
-        } else {
-            self.scratch
-                .par_chunks_mut(HASHES_PER_TASK)
-                .zip(dirty.par_chunks(HASHES_PER_TASK))
-                .for_each(|(out, dirty)| hash(dirty, out));
+        // Levels in a subtree above its pages.
+        let height = match count < PARALLEL_PAGES {
+            true => TREE_DEPTH - PAGE_HEIGHT,
+            false => self.levels[0].len().div_ceil(SUBTREES).next_power_of_two().ilog2() as usize,
+        };
+        let subtrees = self.subtrees(height);
+        let mut parts = Vec::with_capacity(subtrees.len());
+        for subtree in subtrees {
+            let part = part(subtree.pages());
+            parts.push((subtree, part));
         }
-        let level = &mut self.levels[above];
-        for (i, hash) in dirty.iter().zip(&self.scratch) {
-            level[*i as usize] = *hash;
+        let work = |(mut subtree, part): (Subtree<'_>, T)| {
+            let changed = changed(part);
+            subtree.update(&changed);
+            let top = *subtree.levels.last()?.first()?;
+            (!changed.is_empty()).then_some((subtree.first >> height, top))
+        };
+        let tops: Vec<(u64, RawHash)> = match parts.len() {
+            0 | 1 => parts.into_iter().filter_map(work).collect(),
+            _ => parts.into_par_iter().filter_map(work).collect(),
+        };
+        self.above(height).update(&tops);
+    }
+
+    /// Subtrees with some levels above their pages.
+    fn subtrees(&mut self, height: usize) -> Vec<Subtree<'_>> {
+        let levels = self.levels[..=height].iter_mut().enumerate();
+        let mut levels: Vec<_> =
+            levels.map(|(above, level)| level.chunks_mut(1 << (height - above))).collect();
+        let mut subtrees = Vec::new();
+        loop {
+            let next: Vec<&mut [RawHash]> = levels.iter_mut().filter_map(Iterator::next).collect();
+            if next.is_empty() {
+                return subtrees;
+            }
+            let first = (subtrees.len() as u64) << height;
+            subtrees.push(Subtree { levels: next, height: PAGE_HEIGHT, first });
+        }
+    }
+
+    /// What is above the subtrees with some levels above their pages.
+    fn above(&mut self, height: usize) -> Subtree<'_> {
+        let levels = self.levels[height..].iter_mut().map(Vec::as_mut_slice).collect();
+        Subtree { levels, height: PAGE_HEIGHT + height, first: 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hash::{hash_bytes, hash_pair};
+
+    /// The root, node by node.
+    fn root(mut nodes: Vec<RawHash>) -> RawHash {
+        for height in PAGE_HEIGHT..TREE_DEPTH {
+            let empty = empty_hashes()[height];
+            nodes = nodes
+                .chunks(2)
+                .map(|pair| hash_pair(&pair[0], pair.get(1).unwrap_or(&empty)))
+                .collect();
+        }
+        nodes[0]
+    }
+
+    #[test]
+    fn subtrees_on_several_threads_give_the_root_of_all_nodes() {
+        let node = |seed: usize| hash_bytes(&seed.to_be_bytes());
+        let mut nodes: Vec<RawHash> = Vec::new();
+        let mut levels = Levels::default();
+        // Grown, changed all over or in few places, and cut.
+        let sizes = [1, 2, 3, 700, 5_000, 5_001, 9_000, 4_097, 8_192, 3, 6_000];
+        for (round, size) in sizes.into_iter().enumerate() {
+            let old = nodes.len();
+            let edge = old.min(size) - usize::from(old > 0);
+            nodes.resize(size, [0; 32]);
+            for stride in [1, 7, 3_001] {
+                let mut changed: Vec<usize> = (0..size).step_by(stride).collect();
+                changed.extend(edge..size);
+                changed.sort_unstable();
+                changed.dedup();
+                changed.iter().for_each(|at| nodes[*at] = node(at * 100 + round * 10 + stride));
+                levels.resize(size as u64);
+                let part = |pages: Range<u64>| {
+                    let mine = changed.iter().map(|at| *at as u64).filter(|at| pages.contains(at));
+                    mine.collect::<Vec<_>>()
+                };
+                let with_nodes = |mine: Vec<u64>| {
+                    mine.into_iter().map(|at| (at, nodes[at as usize])).collect::<Vec<_>>()
+                };
+                levels.update(changed.len(), part, with_nodes);
+                assert_eq!(levels.root(), root(nodes.clone()), "{size} nodes, every {stride}th");
+                assert_eq!(levels.page_nodes(), nodes);
+            }
+            assert_eq!(Levels::build(nodes.clone()).root(), levels.root());
         }
     }
 }

@@ -10,12 +10,13 @@
 
 use crate::{
     Damage, DamageCause, LEAF_BYTES, Leaf, TreeError, TreeFile,
-    cache::Slots,
-    hash::{RawHash, hash_bytes, hash_lanes},
-    levels::nodes_at,
+    cache::{PartsMut, Reader, Slots},
+    hash::{RawHash, hash_bytes, hash_lanes, hash_scattered},
+    index::ReadLeaves,
+    levels::{Levels, nodes_at},
 };
 use rayon::prelude::*;
-use std::sync::Arc;
+use std::{cell::RefCell, hint::black_box, ops::Range, sync::Arc};
 
 /// Height of the node above a page.
 pub(crate) const PAGE_HEIGHT: usize = 4;
@@ -29,8 +30,9 @@ pub(crate) const PAGE_BYTES: usize = PAGE_LEAVES * LEAF_BYTES;
 /// Name of the file.
 pub(crate) const LEAVES_FILE: &str = "leaves";
 
-/// Pages that one thread hashes at a time.
-const PAGES_PER_TASK: usize = 128;
+/// Changed pairs of leaves that are hashed together: enough for full lanes, and few enough that their
+/// pages stay near the processor from one height to the next.
+const PAIRS_AT_ONCE: usize = 128;
 
 /// Pages that are written in one piece at most.
 const PAGES_PER_WRITE: usize = 1024;
@@ -41,9 +43,10 @@ pub(crate) struct Page {
     leaves: [Leaf; PAGE_LEAVES],
     /// Height 1 at 0 to 7, height 2 at 8 to 11, height 3 at 12 and 13.
     nodes: [RawHash; PAGE_LEAVES - 2],
-    /// Pairs of leaves (bit per pair) that have changed since they were hashed.
-    stale: u8,
 }
+
+/// Pairs of leaves in a page. What has to be hashed is noted by pairs, numbered through the tree.
+const PAGE_PAIRS: u64 = PAGE_LEAVES as u64 / 2;
 
 /// Where the nodes of a height begin in a page.
 const fn node_at(height: usize) -> usize {
@@ -52,11 +55,7 @@ const fn node_at(height: usize) -> usize {
 
 impl Page {
     fn new() -> Arc<Self> {
-        Arc::new(Self {
-            leaves: [Leaf::EMPTY; PAGE_LEAVES],
-            nodes: [[0; 32]; PAGE_LEAVES - 2],
-            stale: u8::MAX,
-        })
+        Arc::new(Self { leaves: [Leaf::EMPTY; PAGE_LEAVES], nodes: [[0; 32]; PAGE_LEAVES - 2] })
     }
 
     pub(crate) fn leaf(&self, index: u64) -> &Leaf {
@@ -71,50 +70,86 @@ impl Page {
             _ => self.nodes[node_at(height) + position],
         }
     }
-
-    /// Positions of a height above changed leaves.
-    fn stale(&self, height: usize) -> impl Iterator<Item = usize> + use<> {
-        let (stale, span) = (self.stale, 1 << (height - 1));
-        let mask = u8::MAX >> (8 - span);
-        (0..PAGE_LEAVES >> height).filter(move |at| stale & (mask << (at * span)) != 0)
-    }
 }
 
-/// Hashes what has changed in pages, in lanes across all of them; `out` gets the nodes above.
-fn hash_pages(pages: &mut [&mut Page], out: &mut [RawHash]) {
+/// Hashes what is above some pairs of leaves, in lanes across all pages. `stale` are the pairs,
+/// ascending, by place of the page and number in it; `out` gets the nodes above the pages.
+fn hash_pages(pages: &mut [&mut Page], mut stale: Vec<(usize, usize)>, out: &mut [RawHash]) {
     let mut hashes = Vec::new();
     for height in 1..PAGE_HEIGHT {
-        let stale: Vec<(usize, usize)> = pages
-            .iter()
-            .enumerate()
-            .flat_map(|(page, content)| content.stale(height).map(move |at| (page, at)))
-            .collect();
+        if height > 1 {
+            stale.iter_mut().for_each(|(_, at)| *at /= 2);
+            stale.dedup();
+        }
         hashes.resize(stale.len(), [0; 32]);
         if height == 1 {
-            let leaves: Vec<&[u8]> = stale
+            let leaves = stale
                 .iter()
                 .flat_map(|(page, at)| &pages[*page].leaves[2 * at..2 * at + 2])
-                .map(|leaf| leaf.as_bytes().as_slice())
-                .collect();
-            let mut below = vec![[0; 32]; leaves.len()];
-            hash_lanes(leaves.into_iter(), &mut below);
+                .map(|leaf| leaf.as_bytes().as_slice());
+            let mut below = vec![[0; 32]; 2 * stale.len()];
+            hash_scattered::<LEAF_BYTES>(leaves, &mut below);
             hash_lanes(below.as_flattened().chunks_exact(64), &mut hashes);
         } else {
             let below = node_at(height - 1);
             let children = |(page, at): &(usize, usize)| {
                 pages[*page].nodes[below + 2 * at..][..2].as_flattened()
             };
-            hash_lanes(stale.iter().map(children), &mut hashes);
+            hash_scattered::<64>(stale.iter().map(children), &mut hashes);
         }
-        for ((page, at), hash) in stale.into_iter().zip(&hashes) {
-            pages[page].nodes[node_at(height) + at] = *hash;
+        for ((page, at), hash) in stale.iter().zip(&hashes) {
+            pages[*page].nodes[node_at(height) + at] = *hash;
         }
     }
     let top = node_at(PAGE_HEIGHT - 1);
-    hash_lanes(pages.iter().map(|page| page.nodes[top..].as_flattened()), out);
-    for page in pages {
-        page.stale = 0;
+    hash_scattered::<64>(pages.iter().map(|page| page.nodes[top..].as_flattened()), out);
+}
+
+/// Pages of which something has to be hashed.
+pub(crate) struct StalePages<'a> {
+    pages: PartsMut<'a, Arc<Page>>,
+    /// Pairs of leaves that have changed, ascending.
+    pairs: &'a [u64],
+}
+
+impl<'a> StalePages<'a> {
+    /// Divides them before a page.
+    pub(crate) fn split(self, page: u64) -> (Self, Self) {
+        let (left, right) = self.pages.split(page as usize);
+        let middle = self.pairs.partition_point(|pair| pair / PAGE_PAIRS < page);
+        let (left_pairs, right_pairs) = self.pairs.split_at(middle);
+        (Self { pages: left, pairs: left_pairs }, Self { pages: right, pairs: right_pairs })
     }
+
+    /// Hashes them; gives them, ascending, with the nodes above them. The pages are in memory.
+    pub(crate) fn hash(self) -> Vec<(u64, RawHash)> {
+        let Self { mut pages, mut pairs } = self;
+        let mut nodes = Vec::new();
+        while let Some(last) = pairs.get(PAIRS_AT_ONCE.min(pairs.len()).saturating_sub(1)) {
+            let rest = Self { pages, pairs }.split(last / PAGE_PAIRS + 1);
+            rest.0.hash_some(&mut nodes);
+            (pages, pairs) = (rest.1.pages, rest.1.pairs);
+        }
+        nodes
+    }
+
+    fn hash_some(self, nodes: &mut Vec<(u64, RawHash)>) {
+        let Self { pages, pairs } = self;
+        let numbers: Vec<u64> =
+            pairs.chunk_by(same_page).map(|pairs| pairs[0] / PAGE_PAIRS).collect();
+        let stale = pairs.chunk_by(same_page).enumerate().flat_map(|(page, pairs)| {
+            pairs.iter().map(move |pair| (page, (pair % PAGE_PAIRS) as usize))
+        });
+        let mut pages: Vec<&mut Page> =
+            pages.select(&numbers).into_iter().map(Arc::make_mut).collect();
+        let mut hashes = vec![[0; 32]; numbers.len()];
+        hash_pages(&mut pages, stale.collect(), &mut hashes);
+        nodes.extend(numbers.into_iter().zip(hashes));
+    }
+}
+
+const fn same_page(a: &u64, b: &u64) -> bool {
+    *a / PAGE_PAIRS == *b / PAGE_PAIRS
 }
 
 /// Hashes neighbours together.
@@ -151,7 +186,7 @@ pub(crate) struct LeafPages {
     dirty: Vec<u64>,
     /// Number of pages that a checkpoint is writing.
     frozen: usize,
-    /// Pages of which something is to be hashed, in no order.
+    /// Pairs of leaves of which something is to be hashed, in no order, some of them several times.
     stale: Vec<u64>,
 }
 
@@ -187,7 +222,7 @@ impl LeafPages {
         self.leaf_count
     }
 
-    pub(crate) const fn page_count(&self) -> u64 {
+    pub(crate) fn page_count(&self) -> u64 {
         self.pages.len() as u64
     }
 
@@ -220,7 +255,8 @@ impl LeafPages {
     fn load(&self, page: u64, node: &RawHash) -> Result<Arc<Page>, TreeError> {
         let mut loaded = self.read(page)?;
         let mut found = [[0; 32]];
-        hash_pages(&mut [Arc::make_mut(&mut loaded)], &mut found);
+        let pairs = (0..PAGE_PAIRS as usize).map(|pair| (0, pair)).collect();
+        hash_pages(&mut [Arc::make_mut(&mut loaded)], pairs, &mut found);
         if found[0] != *node {
             let offset = page * PAGE_BYTES as u64;
             return Err(Damage::new(LEAVES_FILE, offset, DamageCause::PageHash).into());
@@ -239,6 +275,11 @@ impl LeafPages {
         look: impl FnOnce(&Page) -> T,
     ) -> Result<T, TreeError> {
         self.pages.with(page as usize, || self.load(page, node), |page| look(page))
+    }
+
+    /// To look at many leaves, given the nodes above the pages.
+    pub(crate) fn reader<'a>(&'a self, nodes: &'a [RawHash]) -> LeafReader<'a> {
+        LeafReader { pages: self, nodes, reader: RefCell::new(None) }
     }
 
     /// Gives up unchanged pages while there are too many. Nothing else does: between two calls,
@@ -261,6 +302,11 @@ impl LeafPages {
         }
     }
 
+    /// Has the processor fetch leaves that are about to be changed.
+    pub(crate) fn fetch(&self, indices: impl Iterator<Item = u64>) {
+        fetch(&self.pages.read(), indices);
+    }
+
     /// A page that is in memory, to be changed at a leaf.
     ///
     /// # Panics
@@ -271,12 +317,16 @@ impl LeafPages {
         let page = self.pages.get_mut(number as usize).expect(
             "pages are loaded before they are changed, and stay until the end of the update",
         );
-        let page = Arc::make_mut(page);
-        if page.stale == 0 {
-            self.stale.push(number);
+        let pair = index / 2;
+        if self.stale.last() != Some(&pair) {
+            self.stale.push(pair);
         }
-        page.stale |= 1 << (index as usize % PAGE_LEAVES / 2);
-        page
+        Arc::make_mut(page)
+    }
+
+    /// Notes that all of a page is to be hashed.
+    fn mark_stale(&mut self, page: u64) {
+        self.stale.extend(PAGE_PAIRS * page..PAGE_PAIRS * (page + 1));
     }
 
     /// Changes a leaf whose page is in memory.
@@ -288,7 +338,7 @@ impl LeafPages {
     pub(crate) fn push(&mut self, leaf: Leaf) {
         let index = self.leaf_count;
         if index.is_multiple_of(PAGE_LEAVES as u64) {
-            self.stale.push(self.page_count());
+            self.mark_stale(self.page_count());
             self.pages.push(Page::new());
             self.changed.push(0);
         }
@@ -302,7 +352,7 @@ impl LeafPages {
         self.pages.truncate(pages as usize);
         self.changed.truncate(pages as usize);
         self.dirty.retain(|page| *page < pages);
-        self.stale.retain(|page| *page < pages);
+        self.stale.retain(|pair| pair / PAGE_PAIRS < pages);
         let end = (pages * PAGE_LEAVES as u64).min(self.leaf_count);
         for index in leaf_count..end {
             *self.leaf_mut(index) = Leaf::EMPTY;
@@ -310,33 +360,21 @@ impl LeafPages {
         self.leaf_count = leaf_count;
     }
 
-    /// Hashes all changed pages; gives them, ascending, with the nodes above them.
-    pub(crate) fn rehash(&mut self) -> Vec<(u64, RawHash)> {
-        let mut stale = std::mem::take(&mut self.stale);
-        stale.sort_unstable();
-        let mut pages: Vec<(u64, Arc<Page>)> = stale
-            .into_iter()
-            .filter_map(|page| Some((page, self.pages.take(page as usize)?)))
-            .collect();
-        let mut nodes = vec![[0; 32]; pages.len()];
-        let hash = |pages: &mut [(u64, Arc<Page>)], nodes: &mut [RawHash]| {
-            let mut pages: Vec<&mut Page> =
-                pages.iter_mut().map(|(_, page)| Arc::make_mut(page)).collect();
-            hash_pages(&mut pages, nodes);
+    /// Hashes what has changed, up to the root.
+    pub(crate) fn rehash(&mut self, levels: &mut Levels) {
+        let mut pairs = std::mem::take(&mut self.stale);
+        pairs.sort_unstable();
+        pairs.dedup();
+        levels.resize(self.page_count());
+        let mut rest = Some(StalePages { pages: self.pages.parts_mut(), pairs: &pairs });
+        let part = |range: Range<u64>| {
+            let (part, behind) = rest.take()?.split(range.end);
+            rest = Some(behind);
+            Some(part)
         };
-        if pages.len() <= PAGES_PER_TASK {
-            hash(&mut pages, &mut nodes);
-        } else {
-            pages
-                .par_chunks_mut(PAGES_PER_TASK)
-                .zip(nodes.par_chunks_mut(PAGES_PER_TASK))
-                .for_each(|(pages, nodes)| hash(pages, nodes));
-        }
-        let put_back = |((number, page), node)| {
-            self.pages.put(number as usize, page);
-            (number, node)
-        };
-        pages.into_iter().zip(nodes).map(put_back).collect()
+        levels.update(pairs.len(), part, |part| part.map(StalePages::hash).unwrap_or_default());
+        pairs.clear();
+        self.stale = pairs;
     }
 
     /// Brings a page into memory whose node is not known because the file may be half-way between
@@ -345,13 +383,13 @@ impl LeafPages {
         if self.pages.get_mut(page as usize).is_none() {
             let loaded = self.read(page)?;
             self.pages.put(page as usize, loaded);
-            self.stale.push(page);
+            self.mark_stale(page);
         }
         Ok(())
     }
 
     /// Pages as they are in the file, or in memory where they differ from it.
-    pub(crate) fn read_raw(&self, pages: std::ops::Range<u64>) -> Result<Vec<u8>, TreeError> {
+    pub(crate) fn read_raw(&self, pages: Range<u64>) -> Result<Vec<u8>, TreeError> {
         let first = pages.start;
         let mut bytes = vec![0; (pages.end - first) as usize * PAGE_BYTES];
         let offset = first * PAGE_BYTES as u64;
@@ -379,8 +417,10 @@ impl LeafPages {
     /// [`Self::not_written`] follows.
     pub(crate) fn freeze(&mut self) -> FrozenPages {
         let dirty = std::mem::take(&mut self.dirty);
-        let page = |page: &u64| Some((*page, self.pages.peek(*page as usize, Arc::clone)?));
+        let reader = self.pages.read();
+        let page = |page: &u64| Some((*page, reader.get(*page as usize)?.clone()));
         let mut pages: Vec<_> = dirty.par_iter().filter_map(page).collect();
+        drop(reader);
         pages.par_sort_unstable_by_key(|(page, _)| *page);
         self.frozen = pages.len();
         self.round += 1;
@@ -403,6 +443,45 @@ impl LeafPages {
             }
         }
     }
+}
+
+/// Reads many leaves.
+pub(crate) struct LeafReader<'a> {
+    pages: &'a LeafPages,
+    nodes: &'a [RawHash],
+    /// Given back while a page is read from the file.
+    reader: RefCell<Option<Reader<'a, Arc<Page>>>>,
+}
+
+impl ReadLeaves for LeafReader<'_> {
+    fn read(&self, index: u64) -> Result<Leaf, TreeError> {
+        let number = index / PAGE_LEAVES as u64;
+        let mut held = self.reader.borrow_mut();
+        let reader = held.get_or_insert_with(|| self.pages.pages.read());
+        if let Some(page) = reader.get(number as usize) {
+            return Ok(*page.leaf(index));
+        }
+        *held = None;
+        self.pages.with(number, &self.nodes[number as usize], |page| *page.leaf(index))
+    }
+
+    fn fetch(&self, indices: impl Iterator<Item = u64>) {
+        let mut held = self.reader.borrow_mut();
+        fetch(held.get_or_insert_with(|| self.pages.pages.read()), indices);
+    }
+}
+
+/// Has the processor fetch leaves, several at a time.
+fn fetch(reader: &Reader<'_, Arc<Page>>, indices: impl Iterator<Item = u64>) {
+    let mut sum = 0;
+    for index in indices {
+        if let Some(page) = reader.get((index / PAGE_LEAVES as u64) as usize) {
+            let leaf = page.leaf(index).as_bytes();
+            // The three places that a change of the leaf will look at.
+            sum += Arc::strong_count(page) as u64 + u64::from(leaf[0] ^ leaf[LEAF_BYTES - 1]);
+        }
+    }
+    black_box(sum);
 }
 
 impl Page {

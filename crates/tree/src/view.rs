@@ -4,7 +4,7 @@ use crate::{
     BatchProof, KeyProof, Leaf, LeafProof, NeighborProof, Operation, TREE_DEPTH, TreeError,
     TreeOutput,
     hash::{RawHash, empty_hashes, hash_all},
-    index::Found,
+    index::{Found, contradiction},
     levels::nodes_at,
     tree::Dense,
 };
@@ -165,7 +165,9 @@ impl<'a> TreeView<'a> {
 
     /// Where a key stands.
     pub fn lookup(&self, key: &B256) -> Result<Lookup, TreeError> {
-        self.located(self.trimmed(self.dense.find(key, self.leaf_count))?.0)
+        let found =
+            self.trimmed(self.dense.find_all(std::slice::from_ref(key), self.leaf_count))?;
+        self.located(*found.first().ok_or_else(|| contradiction(0))?)
     }
 
     fn located(&self, found: Found) -> Result<Lookup, TreeError> {

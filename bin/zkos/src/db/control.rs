@@ -1,6 +1,6 @@
 //! Requests to a running node, through a Unix socket in its data directory: who may use that directory may make them.
 //!
-//! One request per connection: a line of JSON each way.
+//! One request per connection, a line of JSON; the answer is one line, after any number of lines that tell how far it is.
 
 use super::Phases;
 use eyre::{WrapErr, bail};
@@ -12,12 +12,13 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{UnixListener, UnixStream},
+    sync::mpsc,
 };
 use tracing::{info, warn};
 use zkos_node_core::TaskExecutor;
-use zkos_storage::{BlockchainProvider, CheckpointManifest};
+use zkos_storage::{BlockchainProvider, CheckpointManifest, Measure, StorageError};
 
 /// Name of the socket in the data directory.
 const SOCKET: &str = "zkos.sock";
@@ -36,6 +37,12 @@ enum Request {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Response {
+    /// More follows.
+    Progress {
+        what: String,
+        done: u64,
+        of: Option<u64>,
+    },
     Checkpoint(Box<CheckpointManifest>),
     Error(String),
 }
@@ -91,30 +98,45 @@ async fn serve(mut stream: UnixStream, provider: &BlockchainProvider) -> eyre::R
         Ok(Request::Checkpoint(to)) => {
             info!(target: "zkos::cli", path = %to.display(), "making a checkpoint");
             let provider = provider.clone();
+            // What the client is too slow for it need not hear.
+            let (tell, mut told) = mpsc::channel(1);
             let made = tokio::task::spawn_blocking(move || {
                 let mut phases = Phases::new("making a checkpoint");
-                let made = provider.checkpoint(&to, &mut |measure| phases.set(measure));
-                if made.is_ok() {
-                    phases.finish();
-                }
-                made
+                let made = provider.checkpoint(&to, &mut |measure| {
+                    phases.set(measure);
+                    let _ = tell.try_send(measure);
+                })?;
+                phases.finish();
+                Ok::<_, StorageError>(made)
             });
-            let made = made.await?;
-            match made {
+            while let Some(Measure { what, done, of }) = told.recv().await {
+                let what = what.to_owned();
+                // A client that has gone away is noticed at the end: the copy is made for whoever asked.
+                let _ = send(&mut writer, &Response::Progress { what, done, of }).await;
+            }
+            match made.await? {
                 Ok(manifest) => Response::Checkpoint(Box::new(manifest)),
                 Err(error) => Response::Error(error.to_string()),
             }
         }
         Err(error) => Response::Error(format!("malformed request: {error}")),
     };
-    let mut text = serde_json::to_vec(&response)?;
+    send(&mut writer, &response).await
+}
+
+async fn send(writer: &mut (impl AsyncWrite + Unpin), response: &Response) -> eyre::Result<()> {
+    let mut text = serde_json::to_vec(response)?;
     text.push(b'\n');
     writer.write_all(&text).await?;
     Ok(())
 }
 
 /// Asks the node that runs on `data_dir` for a checkpoint.
-pub(super) fn request_checkpoint(data_dir: &Path, to: &Path) -> eyre::Result<CheckpointManifest> {
+pub(super) fn request_checkpoint(
+    data_dir: &Path,
+    to: &Path,
+    phases: &mut Phases,
+) -> eyre::Result<CheckpointManifest> {
     let path = data_dir.join(SOCKET);
     let mut stream = BlockingUnixStream::connect(&path).wrap_err_with(|| {
         format!("the running node can't be asked through {}; stop it first", path.display())
@@ -122,10 +144,13 @@ pub(super) fn request_checkpoint(data_dir: &Path, to: &Path) -> eyre::Result<Che
     let mut text = serde_json::to_vec(&Request::Checkpoint(to.to_owned()))?;
     text.push(b'\n');
     stream.write_all(&text)?;
-    let mut line = String::new();
-    BufReader::new(stream).read_line(&mut line)?;
-    match serde_json::from_str(&line).wrap_err("the running node gave no answer")? {
-        Response::Checkpoint(manifest) => Ok(*manifest),
-        Response::Error(error) => bail!("the running node could not do it: {error}"),
+    let mut lines = BufReader::new(stream).lines();
+    loop {
+        let line = lines.next().transpose()?.unwrap_or_default();
+        match serde_json::from_str(&line).wrap_err("the running node gave no answer")? {
+            Response::Progress { what, done, of } => phases.set_unit(what.into(), done, of),
+            Response::Checkpoint(manifest) => return Ok(*manifest),
+            Response::Error(error) => bail!("the running node could not do it: {error}"),
+        }
     }
 }

@@ -6,7 +6,10 @@ mod print;
 use crate::cli::FileArgs;
 use clap::{Args, Subcommand, ValueEnum};
 use eyre::{WrapErr, bail};
-use std::path::{Path, PathBuf};
+use std::{
+    borrow::Cow,
+    path::{Path, PathBuf},
+};
 use zkos_node_core::{Progress, args::DatadirArgs};
 use zkos_storage::{
     Measure, OTS_INDEX_DATABASE, PREIMAGES_DATABASE, REPOSITORY_DATABASE, STATE_DATABASE,
@@ -131,7 +134,8 @@ pub(crate) fn run(command: DbCommand) -> eyre::Result<()> {
             let made = checkpoint_offline(&path, &to, &mut |measure| phases.set(measure));
             let manifest = match made {
                 Err(error @ StorageError::Locked { .. }) => {
-                    control::request_checkpoint(&path, &to).wrap_err_with(|| error.to_string())?
+                    control::request_checkpoint(&path, &to, &mut phases)
+                        .wrap_err_with(|| error.to_string())?
                 }
                 result => result?,
             };
@@ -161,7 +165,8 @@ fn check(path: &Path, json: bool) -> eyre::Result<()> {
 /// Long work that counts one thing after the other.
 pub(crate) struct Phases {
     what: &'static str,
-    current: Option<(&'static str, Progress)>,
+    /// What is counted, and how far it is.
+    current: Option<(Cow<'static, str>, Progress)>,
 }
 
 impl Phases {
@@ -169,14 +174,18 @@ impl Phases {
         Self { what, current: None }
     }
 
-    pub(crate) fn set(&mut self, Measure { what: unit, done, of }: Measure) {
+    pub(crate) fn set(&mut self, Measure { what, done, of }: Measure) {
+        self.set_unit(what.into(), done, of);
+    }
+
+    fn set_unit(&mut self, unit: Cow<'static, str>, done: u64, of: Option<u64>) {
         let (_, progress) = match &mut self.current {
             Some(current) if current.0 == unit => current,
             other => {
                 if let Some((_, finished)) = other.take() {
                     finished.finish();
                 }
-                other.insert((unit, Progress::new(self.what, unit)))
+                other.insert((unit.clone(), Progress::new(self.what, unit)))
             }
         };
         progress.set(done, of);

@@ -7,7 +7,7 @@ const MIN_STATE_HISTORY_BLOCKS: u64 = 256;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Pruning")]
 pub struct PruneArgs {
-    /// Keep the state of this many blocks below the head only, and of all blocks that are not final (256 at least); default: the state of all blocks
+    /// Keep the state of this many blocks below the head only (256 at least), and of all blocks that are not final or that an execution extension has not finished; default: the state of all blocks
     #[arg(id = "prune.state-history-blocks", long = "prune.state-history-blocks", value_name = "N", value_parser = value_parser!(u64).range(MIN_STATE_HISTORY_BLOCKS..))]
     pub state_history_blocks: Option<u64>,
 }

@@ -5,7 +5,9 @@ use std::{
     fs,
     path::{Path, PathBuf},
 };
-use zkos_storage::{HEIGHT_FILE, Storage, StorageError, StorageOptions, WAL_DATABASE, verify};
+use zkos_storage::{
+    HEIGHT_FILE, Storage, StorageError, StorageOptions, TREE_DATABASE, WAL_DATABASE, verify,
+};
 use zkos_storage_api::{
     BlockReader, BlockWriter, ExecutedBlock, ProviderError, ProviderResult, ReceiptProvider,
     ReplayRecordReader, StateProviderFactory,
@@ -24,7 +26,8 @@ fn filled(path: &Path) -> Vec<ExecutedBlock> {
     blocks
 }
 
-fn files(dir: &Path) -> Vec<PathBuf> {
+/// Files with data.
+pub(crate) fn files(dir: &Path) -> Vec<PathBuf> {
     let mut files: Vec<_> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|path| {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
@@ -146,6 +149,32 @@ fn flips_in_every_file_are_noticed_or_harmless() {
                 outcomes.iter().any(|outcome| *outcome != Outcome::Unharmed),
                 "{database}, {kind}: {outcomes:?}"
             );
+        }
+    }
+}
+
+#[test]
+fn flips_in_the_small_files_are_noticed_or_harmless() {
+    let full = tempdir();
+    let blocks = filled(full.path());
+    // A height that is not whole does not count, a tree of another chain is not opened.
+    let marker = format!("{TREE_DATABASE}/chain");
+    for (name, expected) in [(HEIGHT_FILE, Outcome::Unharmed), (&marker, Outcome::Refused)] {
+        let good = fs::read(full.path().join(name)).unwrap();
+        for position in (0..good.len()).step_by(3).chain([good.len() - 1]) {
+            let dir = tempdir();
+            copy_dir(full.path(), dir.path());
+            let mut damaged = good.clone();
+            damaged[position] ^= 0x10;
+            fs::write(dir.path().join(name), damaged).unwrap();
+            assert_eq!(outcome(dir.path(), TREE_DATABASE, &blocks), expected, "{name}: {position}");
+        }
+        for len in 0..good.len() {
+            let dir = tempdir();
+            copy_dir(full.path(), dir.path());
+            fs::write(dir.path().join(name), &good[..len]).unwrap();
+            let outcome = outcome(dir.path(), TREE_DATABASE, &blocks);
+            assert_eq!(outcome, expected, "{name} cut to {len}");
         }
     }
 }

@@ -1,6 +1,9 @@
 //! The index of addresses against a plain set.
 
-use crate::helpers::{chain, commit, open, spec, spec_of, tempdir};
+use crate::{
+    damage::files,
+    helpers::{chain, commit, copy_dir, open, spec, spec_of, tempdir},
+};
 use alloy_eips::BlockNumHash;
 use alloy_primitives::{Address, B256};
 use std::collections::BTreeSet;
@@ -126,6 +129,53 @@ fn paging_through_meets_every_entry_once() {
     down.reverse();
     assert_eq!(down, all.places);
     assert_eq!(up, all.places);
+}
+
+/// Flipped bytes in every file: an error that names the index, a shorter index that is filled again, or the right places. Never others.
+#[test]
+fn flips_in_every_file_are_noticed_or_harmless() {
+    let full = tempdir();
+    let open_index =
+        |path: &std::path::Path| OtsIndex::open(path, &spec(), &StorageOptions::small());
+    // Tables from the first run, journals from the second one.
+    for first in [1, 201] {
+        let index = open_index(full.path()).unwrap();
+        index.append(&(first..first + 200).map(block).collect::<Vec<_>>()).unwrap();
+    }
+    let read = |index: &OtsIndex| {
+        (0..24).map(|n| index.after(address(n), 0, usize::MAX)).collect::<Result<Vec<_>, _>>()
+    };
+    let expected = read(&open_index(full.path()).unwrap()).unwrap();
+    let mut noticed = 0;
+    for file in files(&full.path().join(OTS_INDEX_DATABASE)) {
+        let (good, name) = (std::fs::read(&file).unwrap(), file.file_name().unwrap());
+        for position in [0, good.len() / 3, good.len() * 2 / 3, good.len().saturating_sub(1)] {
+            if good.is_empty() {
+                continue;
+            }
+            let dir = tempdir();
+            copy_dir(full.path(), dir.path());
+            let mut damaged = good.clone();
+            damaged[position] ^= 0x04;
+            std::fs::write(dir.path().join(OTS_INDEX_DATABASE).join(name), damaged).unwrap();
+            let refilled = open_index(dir.path()).and_then(|index| {
+                let head = index.head().number;
+                assert!(head <= 400);
+                noticed += usize::from(head < 400);
+                index.append(&(head + 1..=400).map(block).collect::<Vec<_>>())?;
+                Ok(read(&index)?)
+            });
+            match refilled {
+                Ok(found) => assert_eq!(found, expected, "{name:?}: {position}"),
+                Err(error) => {
+                    noticed += 1;
+                    let error = error.to_string();
+                    assert!(error.contains(OTS_INDEX_DATABASE), "{name:?}: {position}: {error}");
+                }
+            }
+        }
+    }
+    assert!(noticed > 4, "{noticed} flips were noticed");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::helpers::*;
 use std::path::Path;
-use zkos_storage::{BlockchainProvider, Storage, StorageError, StorageOptions};
+use zkos_storage::{BlockchainProvider, Storage, StorageError, StorageOptions, verify};
 use zkos_storage_api::{
     BlockNumReader, BlockWriter, ExecutedBlock, ProviderError, ReplayRecordReader,
     StateProviderFactory, StorageHeads,
@@ -74,6 +74,60 @@ fn crash_after_the_log_is_refilled_by_replay() {
         commit(&provider, &more[10..]);
         drop(provider);
         assert_eq!(open(path).1, StorageHeads { wal: 12, state: 12, repository: 12 });
+    }
+}
+
+/// The rows of the crash matrix between the log and the last of the derived databases: a flush writes them one after the other, and a kill comes in between.
+#[test]
+fn crash_between_any_two_databases_is_refilled_and_compared() {
+    let order = ["preimages", "state", "repository"];
+    for (written, stuck) in order.iter().enumerate() {
+        let dir = tempdir();
+        let gate = Gate::new();
+        let blocks = chain(&spec(), 10);
+        let (provider, _) = Storage::open(dir.path(), &spec(), gate.options()).unwrap();
+        commit(&provider, &blocks[..4]);
+        provider.flush().unwrap();
+        gate.set(stuck, Pass::Wait);
+        commit(&provider, &blocks[4..]);
+        let expected = StorageHeads {
+            wal: 10,
+            // Blocks are flushed in groups; the databases before the stuck one have at least the first of them.
+            state: if written > 1 { 5 } else { 4 },
+            repository: 4,
+        };
+        wait_until("the databases before it to be written", || {
+            provider.heads().state >= expected.state
+        });
+        let crashed = tempdir();
+        copy_dir(dir.path(), crashed.path());
+        gate.set(stuck, Pass::Fail(std::io::ErrorKind::Other));
+        provider.abandon();
+        drop(provider);
+        for path in [dir.path(), crashed.path()] {
+            let (provider, heads) = open(path);
+            assert_eq!(
+                (heads.wal, heads.repository),
+                (expected.wal, expected.repository),
+                "{stuck}"
+            );
+            if written > 1 {
+                assert!(heads.state >= expected.state, "{stuck}: {heads:?}");
+            } else {
+                assert_eq!(heads.state, expected.state, "{stuck}");
+            }
+            // What a database has already is compared with what comes again.
+            for block in &blocks[heads.state.min(heads.repository) as usize..] {
+                provider.append(block.clone()).unwrap();
+                provider.set_canonical_head(block.number()).unwrap();
+            }
+            provider.flush().unwrap();
+            check_all(&provider, &blocks);
+            provider.shutdown().unwrap();
+            drop(provider);
+            let report = verify(path, &mut |_| {}).unwrap();
+            assert!(report.is_sound(), "{stuck}: {:#?}", report.problems);
+        }
     }
 }
 

@@ -28,6 +28,9 @@ use run::Run;
 use sorted::SortedKeys;
 use std::sync::Arc;
 
+/// A guess among some dozens of numbers is mostly right to this many.
+const NEAR: usize = 4;
+
 /// A run is merged with newer entries unless it has more than this many times as many.
 const RATIO: u64 = 4;
 
@@ -58,35 +61,40 @@ fn prefix(key: &RawHash) -> u64 {
 
 /// How many of `len` ascending numbers are not above `bound`. Hashed keys are evenly spread, so the
 /// place is guessed and searched nearby, in a few cache lines, where a plain binary search would
-/// load one after the other from all over. For numbers that are not evenly spread the part that is
-/// searched grows until it is right.
+/// load one after the other from all over.
 fn upper_bound(len: usize, at: impl Fn(usize) -> u64, bound: u64) -> usize {
     let Some(end) = len.checked_sub(1) else { return 0 };
-    let (first, last) = (at(0), at(end));
-    if bound < first {
-        return 0;
-    }
-    if bound >= last {
-        return len;
-    }
-    let guess = ((bound - first) as f64 / (last - first) as f64 * end as f64) as usize;
-    let mut reach = 4;
+    upper_bound_near(guess(bound, at(0), at(end), end), len, at, bound)
+}
+
+/// Where a number stands between the first and the last of some that are evenly spread.
+fn guess(number: u64, first: u64, last: u64, count: usize) -> usize {
+    let share = number.saturating_sub(first) as f64 / last.saturating_sub(first).max(1) as f64;
+    ((share * count as f64) as usize).min(count)
+}
+
+/// [`upper_bound`] with a guess. For numbers that are not evenly spread the part that is searched
+/// grows until it is right.
+fn upper_bound_near(guess: usize, len: usize, at: impl Fn(usize) -> u64, bound: u64) -> usize {
+    let (guess, mut reach) = (guess.min(len), NEAR);
+    // The answer is from low to high.
     let (mut low, mut high) = loop {
-        let (low, high) = (guess.saturating_sub(reach), guess.saturating_add(reach).min(end));
-        if at(low) <= bound && at(high) > bound {
+        let (low, high) = (guess.saturating_sub(reach), guess.saturating_add(reach).min(len));
+        let starts_below = low.checked_sub(1).is_none_or(|before| at(before) <= bound);
+        if starts_below && (high == len || at(high) > bound) {
             break (low, high);
         }
-        reach *= 4;
+        reach = reach.saturating_mul(4);
     };
-    while high - low > 1 {
+    while low < high {
         let middle = usize::midpoint(low, high);
         if at(middle) <= bound {
-            low = middle;
+            low = middle + 1;
         } else {
             high = middle;
         }
     }
-    high
+    low
 }
 
 /// Entries that may answer a search: those that share the prefix of the key, and the next lower ones
@@ -147,6 +155,16 @@ impl Candidates {
         }
         false
     }
+}
+
+/// Reads leaves.
+pub(crate) trait ReadLeaves {
+    /// A leaf below the leaf count.
+    fn read(&self, index: u64) -> Result<Leaf, TreeError>;
+
+    /// Has the processor fetch leaves that are about to be read, several at a time; read one after
+    /// the other, each would be waited for.
+    fn fetch(&self, indices: impl Iterator<Item = u64>);
 }
 
 /// What is known about a key.
@@ -248,46 +266,46 @@ impl KeyIndex {
         self.recent.memory_bytes() + frozen + runs
     }
 
-    /// Looks a key up among the first `leaf_count` leaves; later ones count as absent. `read` reads
-    /// a leaf. Gives the leaf as well that was found.
+    /// Looks keys up among the first `leaf_count` leaves; later ones count as absent. Gives the leaves
+    /// as well that were found. Each step is done for all keys before the next, so that what the
+    /// processor has to wait for it waits for once: give some dozens at a time.
     pub(crate) fn find(
         &self,
-        key: &B256,
+        keys: &[B256],
         leaf_count: u64,
-        read: impl Fn(u64) -> Result<Leaf, TreeError>,
-    ) -> Result<(Found, Leaf), TreeError> {
-        let mut found = Candidates::new(prefix(&key.0));
+        leaves: &impl ReadLeaves,
+    ) -> Result<Vec<(Found, Leaf)>, TreeError> {
+        let mut search = Search {
+            keys,
+            candidates: keys.iter().map(|key| Candidates::new(prefix(&key.0))).collect(),
+            open: (0..keys.len()).collect(),
+            found: vec![None; keys.len()],
+        };
         // Most keys that exist are in the first and largest run.
         for layer in &self.layers {
             if layer.run.record().first < leaf_count {
-                layer.run.seek(layer.limit.min(leaf_count), &mut found)?;
-                if let Some(hit) = exact(&found, key, &read)? {
-                    return Ok(hit);
-                }
+                layer.run.seek(
+                    layer.limit.min(leaf_count),
+                    &mut search.candidates,
+                    &search.open,
+                )?;
+                search.take_exact(leaves)?;
             }
         }
-        if let Some(frozen) = &self.frozen {
-            frozen.entries.seek(frozen.limit.min(leaf_count), &mut found);
+        let frozen = self.frozen.as_ref();
+        for entries in frozen.iter().map(|frozen| &*frozen.entries).chain([&self.recent]) {
+            entries.fetch(search.open.iter().map(|at| search.candidates[*at].prefix()));
         }
-        self.recent.seek(leaf_count, &mut found);
-        if let Some(hit) = exact(&found, key, &read)? {
-            return Ok(hit);
-        }
-        let mut best: Option<(u64, Leaf)> = None;
-        for ties in [&found.equal, &found.below] {
-            for index in ties.iter() {
-                let leaf = read(index)?;
-                if leaf.raw_key() < &key.0
-                    && best.is_none_or(|(_, best)| best.raw_key() < leaf.raw_key())
-                {
-                    best = Some((index, leaf));
-                }
+        for at in &search.open {
+            let candidates = &mut search.candidates[*at];
+            if let Some(frozen) = frozen {
+                frozen.entries.seek(frozen.limit.min(leaf_count), candidates);
             }
-            if let Some((index, leaf)) = best {
-                return Ok((Found::Below(index), leaf));
-            }
+            self.recent.seek(leaf_count, candidates);
         }
-        Err(contradiction(0))
+        search.take_exact(leaves)?;
+        search.take_below(leaves)?;
+        search.found.into_iter().map(|found| found.ok_or_else(|| contradiction(0))).collect()
     }
 
     /// Adds the key of a leaf behind the last one.
@@ -424,18 +442,61 @@ impl KeyIndex {
     }
 }
 
-fn exact(
-    found: &Candidates,
-    key: &B256,
-    read: impl Fn(u64) -> Result<Leaf, TreeError>,
-) -> Result<Option<(Found, Leaf)>, TreeError> {
-    for index in found.equal.iter() {
-        let leaf = read(index)?;
-        if *leaf.raw_key() == key.0 {
-            return Ok(Some((Found::Exact(index), leaf)));
+/// Keys on the way to their leaves.
+struct Search<'a> {
+    keys: &'a [B256],
+    candidates: Vec<Candidates>,
+    /// Places of the keys that have not been found.
+    open: Vec<usize>,
+    found: Vec<Option<(Found, Leaf)>>,
+}
+
+impl Search<'_> {
+    /// Keys that are in one of their leaves.
+    fn take_exact(&mut self, leaves: &impl ReadLeaves) -> Result<(), TreeError> {
+        let Self { keys, candidates, open, found } = self;
+        leaves.fetch(open.iter().flat_map(|at| candidates[*at].equal.iter()));
+        let mut left = Vec::with_capacity(open.len());
+        for at in open.drain(..) {
+            for index in candidates[at].equal.iter() {
+                let leaf = leaves.read(index)?;
+                if *leaf.raw_key() == keys[at].0 {
+                    found[at] = Some((Found::Exact(index), leaf));
+                    break;
+                }
+            }
+            if found[at].is_none() {
+                left.push(at);
+            }
         }
+        *open = left;
+        Ok(())
     }
-    Ok(None)
+
+    /// The largest keys below those that are in no leaf.
+    fn take_below(&mut self, leaves: &impl ReadLeaves) -> Result<(), TreeError> {
+        let Self { keys, candidates, open, found } = self;
+        leaves.fetch(open.iter().flat_map(|at| candidates[*at].below.iter()));
+        for at in open.drain(..) {
+            let mut best: Option<(u64, Leaf)> = None;
+            // What begins like the key is above what does not.
+            for ties in [&candidates[at].equal, &candidates[at].below] {
+                for index in ties.iter() {
+                    let leaf = leaves.read(index)?;
+                    if leaf.raw_key() < &keys[at].0
+                        && best.is_none_or(|(_, best)| best.raw_key() < leaf.raw_key())
+                    {
+                        best = Some((index, leaf));
+                    }
+                }
+                if best.is_some() {
+                    break;
+                }
+            }
+            found[at] = best.map(|(index, leaf)| (Found::Below(index), leaf));
+        }
+        Ok(())
+    }
 }
 
 /// Index and leaves do not fit together.

@@ -8,10 +8,10 @@
 //!
 //! The last block is filled up with zeros. Integers are little endian.
 
-use super::{Candidates, Entry, upper_bound};
+use super::{Candidates, Entry, NEAR, guess, upper_bound, upper_bound_near};
 use crate::{Damage, DamageCause, TreeError, TreeFile, TreeStore, cache::Slots};
 use rayon::prelude::*;
-use std::sync::Arc;
+use std::{hint::black_box, sync::Arc};
 
 /// Start of the names of the files.
 pub(crate) const PREFIX: &str = "keys-";
@@ -53,6 +53,14 @@ impl RunRecord {
     }
 }
 
+/// Where a prefix stands in a run.
+struct Place {
+    /// Behind the last block that begins at or below it.
+    end: usize,
+    /// Place in that block, about.
+    guess: usize,
+}
+
 #[derive(Debug)]
 struct Block {
     len: usize,
@@ -67,6 +75,18 @@ impl Block {
 
     fn entries(&self) -> impl DoubleEndedIterator<Item = Entry> {
         (0..self.len).map(|at| self.entry(at))
+    }
+
+    /// Offers the entries at and below the prefix that have an index below `limit`, the highest
+    /// first. False once no further entry can matter.
+    fn offer(&self, near: Option<usize>, limit: u64, found: &mut Candidates) -> bool {
+        let (at, prefix) = (|i: usize| self.prefixes[i], found.prefix());
+        let end = match near {
+            Some(near) => upper_bound_near(near, self.len, at, prefix),
+            None => upper_bound(self.len, at, prefix),
+        };
+        let mut entries = (0..end).rev().map(|at| self.entry(at));
+        entries.all(|entry| entry.index >= limit || found.offer(entry))
     }
 
     /// `None` if the checksum does not fit.
@@ -185,29 +205,63 @@ impl Run {
         block.map(Box::new).ok_or_else(|| Damage::new(name(), offset, DamageCause::Checksum).into())
     }
 
-    /// Offers what stands at and below a prefix and has an index below `limit`.
-    pub(crate) fn seek(&self, limit: u64, found: &mut Candidates) -> Result<(), TreeError> {
-        let fences = &self.fences;
-        let end = upper_bound(fences.len(), |i| fences[i], found.prefix());
+    /// Offers what stands at and below the prefixes of some searches and has an index below `limit`.
+    /// `open` are the places of these searches.
+    pub(crate) fn seek(
+        &self,
+        limit: u64,
+        found: &mut [Candidates],
+        open: &[usize],
+    ) -> Result<(), TreeError> {
+        let places: Vec<Place> = open.iter().map(|at| self.place(found[*at].prefix())).collect();
+        let blocks = self.blocks.read();
+        // Has the processor fetch all blocks at the same time.
+        let fetched = places.iter().filter_map(|place| {
+            let block = blocks.get(place.end.checked_sub(1)?)?;
+            let (low, high) =
+                (place.guess.saturating_sub(NEAR + 1), (place.guess + NEAR).min(ENTRIES - 1));
+            Some(block.prefixes[low] ^ block.prefixes[high] ^ block.indices[place.guess])
+        });
+        black_box(fetched.fold(0, |sum, line| sum ^ line));
+        let mut missing = Vec::new();
+        for (at, place) in open.iter().zip(places) {
+            let Some(number) = place.end.checked_sub(1) else { continue };
+            match blocks.get(number) {
+                Some(block) => {
+                    if !block.offer(Some(place.guess), limit, &mut found[*at]) {
+                        continue;
+                    }
+                    // All of the block is below the prefix, or too new.
+                    missing.push((*at, number));
+                }
+                None => missing.push((*at, place.end)),
+            }
+        }
+        drop(blocks);
+        for (at, end) in missing {
+            self.seek_below(end, limit, &mut found[at])?;
+        }
+        Ok(())
+    }
+
+    /// Offers the entries of the blocks before `end`.
+    fn seek_below(&self, end: usize, limit: u64, found: &mut Candidates) -> Result<(), TreeError> {
         for number in (0..end).rev() {
             let load = || self.load(number as u64);
-            let more = self.blocks.with(number, load, |block| {
-                // Only the last of these blocks has entries above.
-                let end = if number + 1 == end {
-                    upper_bound(block.len, |i| block.prefixes[i], found.prefix())
-                } else {
-                    block.len
-                };
-                (0..end)
-                    .rev()
-                    .map(|at| block.entry(at))
-                    .all(|entry| entry.index >= limit || found.offer(entry))
-            })?;
-            if !more {
+            if !self.blocks.with(number, load, |block| block.offer(None, limit, found))? {
                 break;
             }
         }
         Ok(())
+    }
+
+    /// Where a prefix stands.
+    fn place(&self, prefix: u64) -> Place {
+        let fences = &self.fences;
+        let end = upper_bound(fences.len(), |i| fences[i], prefix);
+        let first = end.checked_sub(1).map_or(0, |block| fences[block]);
+        let last = fences.get(end).copied().unwrap_or(u64::MAX);
+        Place { end, guess: guess(prefix, first, last, ENTRIES - 1) }
     }
 
     /// Sums up [`Entry::digest`] of the entries with an index below `limit`, reading the file.

@@ -1,6 +1,7 @@
 //! Sorted entries in memory.
 
-use super::{Candidates, Entry, upper_bound};
+use super::{Candidates, Entry, guess, upper_bound, upper_bound_near};
+use std::hint::black_box;
 
 /// Most entries in a chunk; a full one is split in two.
 const CHUNK: usize = 256;
@@ -37,9 +38,27 @@ impl SortedKeys {
 
     /// Chunk and place in it behind the last entry that is not above `prefix`.
     fn position(&self, prefix: u64) -> Option<(usize, usize)> {
-        let chunk = upper_bound(self.fences.len(), |i| self.fences[i], prefix).checked_sub(1)?;
+        let (chunk, near) = self.place(prefix)?;
         let entries = &self.chunks[chunk];
-        Some((chunk, upper_bound(entries.len(), |i| entries[i].prefix, prefix)))
+        Some((chunk, upper_bound_near(near, entries.len(), |i| entries[i].prefix, prefix)))
+    }
+
+    /// Chunk of that entry and, about, its place.
+    fn place(&self, prefix: u64) -> Option<(usize, usize)> {
+        let fences = &self.fences;
+        let end = upper_bound(fences.len(), |i| fences[i], prefix);
+        let chunk = end.checked_sub(1)?;
+        let last = fences.get(end).copied().unwrap_or(u64::MAX);
+        Some((chunk, guess(prefix, fences[chunk], last, self.chunks[chunk].len())))
+    }
+
+    /// Has the processor fetch what stands at some prefixes, several at a time.
+    pub(crate) fn fetch(&self, prefixes: impl Iterator<Item = u64>) {
+        let entry = |prefix| {
+            let (chunk, near) = self.place(prefix)?;
+            self.chunks[chunk].get(near)
+        };
+        black_box(prefixes.filter_map(entry).fold(0, |sum, entry| sum ^ entry.index));
     }
 
     /// Offers what stands at and below a prefix and has an index below `limit`.

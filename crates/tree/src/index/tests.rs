@@ -139,20 +139,34 @@ impl Model {
                 .filter(|(_, index)| **index < limit)
                 .map(|(key, index)| (key.0, *index))
                 .collect();
-            for probe in (0..=u16::MAX).step_by(211).map(key).chain(self.keys.iter().copied()) {
-                let (key, index) = known.range(..=probe.0).next_back().expect("zero is there");
-                let expected = match *key == probe.0 {
-                    true => Found::Exact(*index),
-                    false => Found::Below(*index),
-                };
-                let (answer, leaf) =
-                    self.index.find(&probe, limit, |index| self.leaf(index)).expect("own files");
-                assert_eq!(answer, expected);
-                let (Found::Exact(index) | Found::Below(index)) = answer;
-                assert_eq!(leaf, self.leaf(index).expect("known"));
+            let probes = (0..=u16::MAX).step_by(211).map(key).chain(self.keys.iter().copied());
+            let probes: Vec<B256> = probes.collect();
+            // Alone and in company.
+            let (alone, others) = probes.split_at(probes.len().min(99));
+            for probes in alone.chunks(1).chain(others.chunks(40)) {
+                let answers = self.index.find(probes, limit, self).expect("own files");
+                assert_eq!(answers.len(), probes.len());
+                for (probe, (answer, leaf)) in probes.iter().zip(answers) {
+                    let (key, index) = known.range(..=probe.0).next_back().expect("zero is there");
+                    let expected = match *key == probe.0 {
+                        true => Found::Exact(*index),
+                        false => Found::Below(*index),
+                    };
+                    assert_eq!(answer, expected);
+                    let (Found::Exact(index) | Found::Below(index)) = answer;
+                    assert_eq!(leaf, self.leaf(index).expect("known"));
+                }
             }
         }
     }
+}
+
+impl ReadLeaves for Model {
+    fn read(&self, index: u64) -> Result<Leaf, TreeError> {
+        self.leaf(index)
+    }
+
+    fn fetch(&self, _: impl Iterator<Item = u64>) {}
 }
 
 proptest! {

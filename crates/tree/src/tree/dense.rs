@@ -5,10 +5,12 @@ use crate::{
     TreeTimes,
     changes::{Changes, LinkChange, ValueChange},
     hash::{RawHash, empty_hashes},
-    index::{Entry, Found, KeyIndex, contradiction},
+    index::{Entry, Found, KeyIndex, ReadLeaves, contradiction},
     levels::{Levels, nodes_at},
     log::Restored,
-    pages::{LEAVES_FILE, LeafPages, PAGE_BYTES, PAGE_HEIGHT, PAGE_LEAVES, hash_raw_pages},
+    pages::{
+        LEAVES_FILE, LeafPages, LeafReader, PAGE_BYTES, PAGE_HEIGHT, PAGE_LEAVES, hash_raw_pages,
+    },
     tree::options::Progress,
 };
 use alloy_primitives::B256;
@@ -16,10 +18,13 @@ use rayon::prelude::*;
 use std::{ops::Range, time::Instant};
 
 /// Below this many keys a second thread costs more than it saves.
-const PARALLEL_KEYS: usize = 1024;
+pub(super) const PARALLEL_KEYS: usize = 1024;
 
-/// Keys that one thread looks up at a time.
-const KEYS_PER_TASK: usize = 256;
+/// Keys that are looked up together, see [`KeyIndex::find`].
+const KEYS_AT_ONCE: usize = 64;
+
+/// Such groups that one thread looks up at a time.
+const GROUPS_PER_TASK: usize = 4;
 
 /// Pages that are read at a time when all are read.
 const PAGES_PER_READ: u64 = 512;
@@ -53,18 +58,19 @@ fn read_leaf(pages: &LeafPages, levels: &Levels, index: u64) -> Result<Leaf, Tre
 
 impl Dense {
     /// Checks every page against the node above it, and the index against the leaves; one that does
-    /// not fit is made anew. Tells what was wrong with it.
+    /// not fit is made anew. Tells what was wrong with it. `levels` are up to date.
     pub(crate) fn build(
         store: &impl TreeStore,
         pages: LeafPages,
-        nodes: Vec<RawHash>,
+        levels: Levels,
         mut index: Result<KeyIndex, (Damage, KeyIndex)>,
         progress: &mut Progress<'_>,
     ) -> Result<(Self, Option<Damage>), TreeError> {
         let mut sum = 0u64;
         let leaf_count = pages.leaf_count();
+        let nodes = levels.page_nodes();
         let digest = |leaf: &Leaf, index| Entry::new(leaf.raw_key(), index).digest();
-        check_pages(&pages, &nodes, 0..leaf_count, digest, |first, digests| {
+        check_pages(&pages, nodes, 0..leaf_count, digest, |first, digests| {
             sum = digests.into_iter().fold(sum, u64::wrapping_add);
             progress(first, leaf_count);
         })?;
@@ -82,7 +88,7 @@ impl Dense {
                 index.rebuild(store, |range| {
                     let mut entries = Vec::with_capacity((range.end - range.start) as usize);
                     let entry = |leaf: &Leaf, index| Entry::new(leaf.raw_key(), index);
-                    check_pages(&pages, &nodes, range, entry, |_, part| entries.extend(part))?;
+                    check_pages(&pages, nodes, range, entry, |_, part| entries.extend(part))?;
                     Ok(entries)
                 })?;
                 if index.digest()? != sum {
@@ -91,7 +97,6 @@ impl Dense {
                 (index, Some(damage))
             }
         };
-        let levels = Levels::build(nodes);
         pages.trim();
         Ok((Self { pages, index, levels }, damage))
     }
@@ -122,27 +127,37 @@ impl Dense {
         self.pages.with(page, node, |page| page.node(height, position))
     }
 
-    /// Looks a key up among the first `leaf_count` leaves; gives the leaf found, as it is now.
-    pub(crate) fn find(&self, key: &B256, leaf_count: u64) -> Result<(Found, Leaf), TreeError> {
-        self.index.find(key, leaf_count, |index| self.leaf(index))
+    fn leaves(&self) -> LeafReader<'_> {
+        self.pages.reader(self.levels.page_nodes())
     }
 
     /// Looks keys up among the first `leaf_count` leaves.
     pub(crate) fn find_all(&self, keys: &[B256], leaf_count: u64) -> Result<Vec<Found>, TreeError> {
-        map_all(keys, |key| self.find(key, leaf_count).map(|(found, _)| found))
+        let groups = map_groups(keys, |keys| {
+            let found = self.index.find(keys, leaf_count, &self.leaves())?;
+            Ok(found.into_iter().map(|(found, _)| found).collect())
+        })?;
+        Ok(groups.concat())
     }
 
-    /// Looks a key up; a predecessor is compared with its successor, so that a wrong answer of the
-    /// index does not get into a root.
-    fn locate(&self, key: &B256) -> Result<(Found, Leaf), TreeError> {
-        let (found, leaf) = self.find(key, self.leaf_count())?;
-        if let Found::Below(below) = found {
-            let next = leaf.next();
-            if next >= self.leaf_count() || self.leaf(next)?.raw_key() <= &key.0 {
+    /// Looks up what entries write, with the leaves found; predecessors are compared with their
+    /// successors, so that a wrong answer of the index does not get into a root.
+    fn locate(&self, entries: &[(B256, B256)]) -> Result<Vec<(Found, Leaf)>, TreeError> {
+        let (leaf_count, leaves) = (self.leaf_count(), self.leaves());
+        let keys: Vec<B256> = entries.iter().map(|(key, _)| *key).collect();
+        let located = self.index.find(&keys, leaf_count, &leaves)?;
+        let below = located.iter().zip(&keys).filter_map(|((found, leaf), key)| match *found {
+            Found::Below(below) => Some((below, leaf.next(), key)),
+            Found::Exact(_) => None,
+        });
+        leaves.fetch(below.clone().map(|(_, next, _)| next).filter(|next| *next < leaf_count));
+        for (below, next, key) in below {
+            if next >= leaf_count || leaves.read(next)?.raw_key() <= &key.0 {
                 return Err(contradiction(below));
             }
         }
-        Ok((found, leaf))
+        drop(leaves);
+        Ok(located)
     }
 
     /// Gives up memory beyond the configured sizes.
@@ -179,22 +194,15 @@ impl Dense {
         if let Some((key, _)) = guard {
             return Err(TreeError::GuardKey { version, key: *key });
         }
-        let located = map_all(entries, |(key, _)| self.locate(key))?;
+        let located = map_groups(entries, |entries| self.locate(entries))?;
         self.leaf(leaf_count - 1)?;
 
         let mut updated = Vec::with_capacity(entries.len());
-        let mut values = Vec::with_capacity(entries.len());
         let mut inserted = Vec::new();
         let mut added = Vec::new();
-        for ((key, value), (found, leaf)) in entries.iter().zip(&located) {
+        for ((key, value), (found, leaf)) in entries.iter().zip(located.iter().flatten()) {
             match *found {
-                Found::Exact(index) => {
-                    updated.push((index, *key));
-                    let old = leaf.value();
-                    if old != *value {
-                        values.push(ValueChange { index, old, new: *value });
-                    }
-                }
+                Found::Exact(index) => updated.push((index, key, value, leaf)),
                 Found::Below(below) => {
                     let index = leaf_count + added.len() as u64;
                     inserted.push(Inserted { key: *key, index, below });
@@ -202,16 +210,21 @@ impl Dense {
                 }
             }
         }
-        updated.sort_unstable();
+        updated.sort_unstable_by_key(|(index, ..)| *index);
         inserted.sort_unstable_by_key(|inserted| inserted.key);
-        let repeated = updated.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0].1);
+        let repeated =
+            updated.windows(2).find(|pair| pair[0].0 == pair[1].0).map(|pair| *pair[0].1);
         let repeated = repeated.or_else(|| {
             inserted.windows(2).find(|pair| pair[0].key == pair[1].key).map(|pair| pair[0].key)
         });
         if let Some(key) = repeated {
             return Err(TreeError::DuplicateKey { version, key });
         }
-        values.sort_unstable_by_key(|change| change.index);
+        let change = |(index, _, new, leaf): (u64, &B256, &B256, &Leaf)| {
+            let old = leaf.value();
+            (old != *new).then_some(ValueChange { index, old, new: *new })
+        };
+        let values = updated.into_iter().filter_map(change).collect();
         let changes = Changes { leaf_count, values, links: Vec::new(), added };
         Ok(Plan { changes, inserted })
     }
@@ -219,8 +232,11 @@ impl Dense {
     fn execute(&mut self, plan: Plan) -> Changes {
         let Plan { mut changes, inserted } = plan;
         let Self { pages, index, .. } = self;
-        for ValueChange { index, new, .. } in &changes.values {
-            pages.leaf_mut(*index).set_value(new);
+        for values in changes.values.chunks(KEYS_AT_ONCE) {
+            pages.fetch(values.iter().map(|change| change.index));
+            for ValueChange { index, new, .. } in values {
+                pages.leaf_mut(*index).set_value(new);
+            }
         }
         for leaf in &changes.added {
             pages.push(*leaf);
@@ -271,8 +287,7 @@ impl Dense {
 
     /// Hashes what has changed.
     pub(crate) fn rehash(&mut self) {
-        let changed = self.pages.rehash();
-        self.levels.update(self.pages.page_count(), &changed);
+        self.pages.rehash(&mut self.levels);
     }
 
     /// Goes back to how the tree was before the given versions, hashes included. Their pages are
@@ -370,14 +385,15 @@ struct Plan {
     inserted: Vec<Inserted>,
 }
 
-fn map_all<T: Sync, U: Send>(
+/// What becomes of groups of items, on several threads if there are many.
+fn map_groups<T: Sync, U: Send>(
     items: &[T],
-    map: impl Fn(&T) -> Result<U, TreeError> + Send + Sync,
-) -> Result<Vec<U>, TreeError> {
+    map: impl Fn(&[T]) -> Result<Vec<U>, TreeError> + Send + Sync,
+) -> Result<Vec<Vec<U>>, TreeError> {
     if items.len() < PARALLEL_KEYS {
-        items.iter().map(map).collect()
+        items.chunks(KEYS_AT_ONCE).map(map).collect()
     } else {
-        items.par_iter().with_min_len(KEYS_PER_TASK).map(map).collect()
+        items.par_chunks(KEYS_AT_ONCE).with_min_len(GROUPS_PER_TASK).map(map).collect()
     }
 }
 

@@ -20,6 +20,7 @@ use crate::{
 };
 use alloy_primitives::B256;
 use checkpoint::Running;
+use dense::PARALLEL_KEYS;
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 /// Name of the file with the nodes above pages.
@@ -175,13 +176,15 @@ impl<S: TreeStore> MerkleTree<S> {
         let mut batch = Batch::default();
         for (version, entries) in (first..).zip(versions) {
             let entries = entries.as_ref();
-            match self.dense.apply(version, entries, &mut self.times) {
+            let mut apply = || self.dense.apply(version, entries, &mut self.times);
+            let (applied, entries_digest) = match entries.len() < PARALLEL_KEYS {
+                true => (apply(), entries_digest(entries)),
+                false => rayon::join(apply, || entries_digest(entries)),
+            };
+            match applied {
                 Ok(changes) => {
-                    let record = VersionRecord {
-                        root: None,
-                        leaf_count: changes.leaf_count_after(),
-                        entries_digest: entries_digest(entries),
-                    };
+                    let leaf_count = changes.leaf_count_after();
+                    let record = VersionRecord { root: None, leaf_count, entries_digest };
                     batch.push(version, Frame::Version { record, changes });
                 }
                 Err(error) => {

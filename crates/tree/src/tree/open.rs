@@ -11,7 +11,7 @@ use crate::{
     hash::RawHash,
     index::{KeyIndex, run_number},
     is_tree_file,
-    levels::nodes_at,
+    levels::{Levels, nodes_at},
     log::{Frame, Log, LogFile},
     manifest::{Latest, MANIFEST_FILE, Manifest},
     pages::{LEAVES_FILE, LeafPages, PAGE_HEIGHT},
@@ -199,7 +199,7 @@ fn load(
     let version_count = checkpoint.latest.map_or(0, |latest| latest.version.saturating_add(1));
     let mut versions = Versions::open(open(VERSIONS_FILE)?, version_count)?;
     let nodes = open(NODES_FILE)?;
-    let mut page_nodes = read_nodes(&*nodes, leaf_count)?;
+    let page_nodes = read_nodes(&*nodes, leaf_count)?;
     let leaves = open(LEAVES_FILE)?;
     let size = leaves.size().map_err(TreeError::io("look at", LEAVES_FILE))?;
     if leaf_count.checked_mul(crate::LEAF_BYTES as u64).is_none_or(|needed| size < needed) {
@@ -248,11 +248,10 @@ fn load(
         })?;
 
     versions.check(version_count.min(latest.map_or(0, |latest| latest.version + 1)))?;
-    page_nodes.resize(pages.page_count() as usize, [0; 32]);
-    for (page, node) in pages.rehash() {
-        page_nodes[page as usize] = node;
-    }
-    let (dense, index_damage) = Dense::build(store, pages, page_nodes, index, progress)?;
+    // From the nodes in the file, then with what the log has changed.
+    let mut levels = Levels::build(page_nodes);
+    pages.rehash(&mut levels);
+    let (dense, index_damage) = Dense::build(store, pages, levels, index, progress)?;
     if let Some(Latest { version, oldest, output }) = latest {
         let found = dense.output();
         if found != output {
