@@ -1,8 +1,8 @@
 //! Streams, manager and launch over real blocks.
 
 use crate::{
-    BackfillJobFactory, BoxedLaunchExEx, ExExContext, ExExError, ExExEvent, ExExManagerBuilder, ExExNotification,
-    FinishedExExHeight,
+    BackfillJobFactory, BoxedLaunchExEx, ExExContext, ExExError, ExExEvent, ExExManagerBuilder,
+    ExExNotification, FinishedExExHeight,
     test_utils::{PollOnce, TestNode, test_exex_context},
 };
 use alloy_eips::{BlockId, BlockNumHash};
@@ -131,7 +131,7 @@ impl StateProviderFactory for Pruned {
 async fn blocks_whose_state_is_pruned_are_told_with_what_to_do() {
     let (ctx, node) = test_exex_context();
     (0..9).for_each(|_| drop(node.next_l1_block().unwrap()));
-    let provider = Pruned(node.provider.clone());
+    let provider = Pruned(node.provider);
     let factory = BackfillJobFactory::new(ctx.evm_config().clone(), provider);
     let mut kept = factory.backfill(6..=9);
     assert_eq!(kept.next().unwrap().unwrap().range(), 6..=9);

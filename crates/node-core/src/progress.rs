@@ -292,6 +292,21 @@ mod tests {
     }
 
     #[test]
+    fn the_log_writes_around_a_bar() {
+        let bar = Bar::new("building the tree", "blocks".into());
+        bar.set(0, None, 0.0, None);
+        assert_eq!((bar.bar.length(), bar.bar.message()), (None, "blocks, 0.0/s".to_owned()));
+        bar.set(5, Some(10), 2.5, Some(Duration::from_secs(2)));
+        assert_eq!((bar.bar.length(), bar.bar.position()), (Some(10), 5));
+        assert_eq!(bar.bar.message(), "blocks, 2.5/s, 2s left");
+        assert_eq!(VISIBLE.load(Ordering::Acquire), 1);
+        log_writer().write_all(b"a line of the log\n").unwrap();
+        drop(bar);
+        assert_eq!(VISIBLE.load(Ordering::Acquire), 0);
+        log_writer().write_all(b"another one\n").unwrap();
+    }
+
+    #[test]
     fn numbers_are_short() {
         assert_eq!(Rounded(0.26).to_string(), "0.3");
         assert_eq!(Rounded(1234.5).to_string(), "1234");

@@ -8,8 +8,8 @@ use crate::{
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Below this many changed pages a second thread costs more than it saves.
-const PARALLEL_PAGES: usize = 512;
+/// Below this many changes a second thread costs more than it saves.
+const PARALLEL_CHANGES: usize = 512;
 
 /// Subtrees that are given to the threads at most: some more than there are threads, as they are not
 /// equally much work, and few, as what is above all of them is hashed by one thread.
@@ -128,9 +128,10 @@ impl Levels {
         }
     }
 
-    /// Puts the nodes of pages in place and hashes everything above them, subtree by subtree; those
-    /// that are not too few (`count` is the number of nodes) on several threads. `part` gives, in
-    /// order, what a subtree needs, `changed` makes its nodes of that, with their pages, ascending.
+    /// Puts the nodes of changed pages in place and hashes everything above them, subtree by subtree,
+    /// on several threads if `count`, the number of changes, is large. `part` gives, in order, what a
+    /// subtree with a range of pages needs; `changed` makes its nodes of that, with their pages,
+    /// ascending.
     pub(crate) fn update<T: Send>(
         &mut self,
         count: usize,
@@ -138,7 +139,7 @@ impl Levels {
         changed: impl Fn(T) -> Vec<(u64, RawHash)> + Sync,
     ) {
         // Levels in a subtree above its pages.
-        let height = match count < PARALLEL_PAGES {
+        let height = match count < PARALLEL_CHANGES {
             true => TREE_DEPTH - PAGE_HEIGHT,
             false => self.levels[0].len().div_ceil(SUBTREES).next_power_of_two().ilog2() as usize,
         };
