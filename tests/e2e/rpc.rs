@@ -7,6 +7,9 @@ use alloy_provider::{DynProvider, Provider};
 use alloy_rpc_types_eth::TransactionRequest;
 use serde_json::{Value, json};
 
+/// Counts instructions.
+const COUNT: &str = "{n: 0, step: function() { this.n++ }, fault: function() { this.n++ }, \
+    result: function() { return this.n }}";
 /// Deploys code that adds one to slot 0 and returns what it was.
 const COUNTER: Bytes = bytes!("600e600a5f39600e5ff35f54806001015f555f5260205ff3");
 
@@ -25,7 +28,7 @@ pub fn quantity(value: &Value) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn traces_of_a_whole_chain_agree_with_its_receipts() {
     let l1 = L1::start().await;
-    let node = Node::start(&l1, &[]).await;
+    let node = Node::start(&l1, &["--rpc.js-tracer"]).await;
     node.wait_funded().await;
     let wallet = node.wallet(RICH_KEY);
     let deploy = TransactionRequest::default().with_deploy_code(COUNTER);
@@ -46,6 +49,8 @@ async fn traces_of_a_whole_chain_agree_with_its_receipts() {
         let receipts = receipts.as_array().unwrap();
         let call_tracer = json!([block, {"tracer": "callTracer"}]);
         let calls = ask(&provider, "debug_traceBlockByNumber", call_tracer).await;
+        let script = json!([block, {"tracer": COUNT, "timeout": "1m"}]);
+        let counts = ask(&provider, "debug_traceBlockByNumber", script).await;
         let parity = ask(&provider, "trace_block", json!([block])).await;
         let types = json!([block, ["stateDiff"]]);
         let diffs = ask(&provider, "trace_replayBlockTransactions", types).await;
@@ -60,6 +65,8 @@ async fn traces_of_a_whole_chain_agree_with_its_receipts() {
             let opcodes = json!([hash, {"disableStack": true}]);
             let opcodes = ask(&provider, "debug_traceTransaction", opcodes).await;
             assert_eq!(opcodes["gas"].as_u64().unwrap(), quantity(&receipt["gasUsed"]));
+            let steps = opcodes["structLogs"].as_array().unwrap().len();
+            assert_eq!(counts[index]["result"], json!(steps), "{hash}");
             let prestate =
                 json!([hash, {"tracer": "prestateTracer", "tracerConfig": {"diffMode": true}}]);
             let prestate = ask(&provider, "debug_traceTransaction", prestate).await;
@@ -84,4 +91,35 @@ async fn traces_of_a_whole_chain_agree_with_its_receipts() {
     assert_eq!(list["accessList"][0]["storageKeys"].as_array().unwrap().len(), 1);
     let status = ask(&provider, "zks_pipelineStatus", json!([])).await;
     assert!(status.as_array().unwrap().iter().any(|stage| stage["name"] == "engine"), "{status}");
+}
+
+/// The methods of all namespaces, plug-ins' too, are those that `docs/rpc.md` lists.
+#[tokio::test(flavor = "multi_thread")]
+async fn documented_methods_are_there() {
+    let l1 = L1::start().await;
+    let node = Node::start(&l1, &[]).await;
+    let provider = node.provider();
+    let docs = include_str!("../../docs/rpc.md");
+    let (_, table) = docs.split_once("## Methods").unwrap();
+    let (table, _) = table.split_once("\n## ").unwrap();
+    let mut asked = 0;
+    for row in table.lines() {
+        let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let [namespace, _, names] = cells[..] else { continue };
+        if !namespace.starts_with('`') {
+            continue;
+        }
+        // What stands in brackets is no method.
+        let outside = names.split('(').map(|part| part.rsplit(')').next().unwrap());
+        for name in outside.flat_map(|part| part.split('`').skip(1).step_by(2)) {
+            let method = format!("{}_{name}", namespace.trim_matches('`'));
+            let answer = provider.raw_request::<_, Value>(method.clone().into(), json!([])).await;
+            let code = answer.err().and_then(|error| Some(error.as_error_resp()?.code));
+            // Subscriptions are told apart by the transport.
+            let other = method.ends_with("subscribe");
+            assert!(other || code != Some(-32601), "{method} does not exist");
+            asked += 1;
+        }
+    }
+    assert!(asked > 100, "{asked} methods");
 }

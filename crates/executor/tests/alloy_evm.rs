@@ -16,13 +16,15 @@ use revm::{
     context::{TxEnv, result::ExecutionResult},
     database::{CacheDB, EmptyDB, State},
     database_interface::DBErrorMarker,
+    inspector::Inspector,
+    interpreter::{Interpreter, interpreter_types::Jumps},
     precompile::{PrecompileError, PrecompileId, PrecompileOutput},
     state::AccountInfo,
 };
 use revm_inspectors::tracing::{TracingInspector, TracingInspectorConfig};
 use std::{cell::Cell, rc::Rc};
 use zkos_executor::{
-    ExecutionError, ZkEvmConfig, ZkEvmFactory,
+    ExecutionError, TraceContext, ZkEvmConfig, ZkEvmFactory,
     evm::{ZkBlockExecutionCtx, ZkEvmEnv, ZkEvmError, ZkTxEnv, evm_env},
 };
 use zkos_primitives::{BlockOutput, TxL1Priority, ZkTxEnvelope};
@@ -439,6 +441,51 @@ fn inspectors_see_the_frames_and_change_nothing() {
     evm.inspector_mut().fuse();
     evm.transact(recovered(&tx)).unwrap();
     assert!(evm.inspector().traces().nodes()[0].trace.steps.is_empty());
+}
+
+/// Balances and first slots of two contracts, and the balance of a payee, before each instruction.
+#[derive(Default)]
+struct StateWatcher(Vec<(u8, [u64; 5])>);
+
+const REVERTER: Address = Address::repeat_byte(0x33);
+const PAYEE: Address = Address::repeat_byte(0x34);
+
+impl Inspector<TraceContext> for StateWatcher {
+    fn step(&mut self, interpreter: &mut Interpreter, context: &mut TraceContext) {
+        let state = &context.journaled_state.inner.state;
+        let balance = |address| state.get(&address).map_or(0, |a| a.info.balance.to::<u64>());
+        let slot = |address| {
+            let slot = state.get(&address).and_then(|account| account.storage.get(&U256::ZERO));
+            slot.map_or(0, |slot| slot.present_value.to::<u64>())
+        };
+        let seen =
+            [balance(CONTRACT), slot(CONTRACT), balance(REVERTER), slot(REVERTER), balance(PAYEE)];
+        self.0.push((interpreter.bytecode.opcode(), seen));
+        let code = |address| state[&address].info.code.clone().unwrap().original_bytes();
+        assert!(!code(CONTRACT).is_empty());
+    }
+}
+
+#[test]
+fn inspectors_see_the_state_before_each_instruction() {
+    let pay = |value: u8, to: Address| {
+        [&hex!("5f5f5f5f60")[..], &[value, 0x73], to.as_slice(), &hex!("5af150")].concat()
+    };
+    let code = [&hex!("60015f55")[..], &pay(5, REVERTER), &pay(6, PAYEE), &[0x00]].concat();
+    let state = Memory::new(&code).with_code(REVERTER, &hex!("60025f555f5ffd"));
+    let mut executor = ZkEvmConfig::new().block_executor(context(), state).unwrap();
+    let mut watcher = StateWatcher::default();
+    let tx = call(0, CONTRACT, 0, Bytes::new());
+    executor.inspect_transaction(&tx, SENDER, &mut watcher).unwrap().unwrap();
+    let seen = |op: u8, nth: usize| watcher.0.iter().filter(|(o, _)| *o == op).nth(nth).unwrap().1;
+    let (sstore, gas, pop, revert, stop) = (0x55, 0x5a, 0x50, 0xfd, 0x00);
+    assert_eq!(seen(sstore, 0), [1000, 0, 0, 0, 0]);
+    assert_eq!(seen(gas, 0), [1000, 1, 0, 0, 0]);
+    assert_eq!(seen(sstore, 1), [995, 1, 1005, 0, 0]);
+    assert_eq!(seen(revert, 0), [995, 1, 1005, 2, 0]);
+    assert_eq!(seen(pop, 0), [1000, 1, 1000, 0, 0]);
+    assert_eq!(seen(pop, 1), [994, 1, 1000, 0, 6]);
+    assert_eq!(seen(stop, 0), [994, 1, 1000, 0, 6]);
 }
 
 #[test]

@@ -34,9 +34,12 @@ impl<N: RpcNodeCore> RpcBuilder<N> {
     /// Builds the selected namespaces. Spawns the tasks behind them; nothing is served yet.
     ///
     /// # Errors
-    /// When two namespaces register the same method.
+    /// When two namespaces register the same method, or the build lacks what the configuration asks for.
     pub fn build(self) -> Result<RpcContext<N>, RpcServerError> {
         let Self { node, args, shared } = self;
+        if args.js_tracer && !cfg!(feature = "js-tracer") {
+            return Err(RpcServerError::NoJsTracer);
+        }
         let eth = EthApi::new(node.clone(), (&args).into(), shared);
         let filter = EthFilter::new(eth.clone());
         let pubsub = EthPubSub::new(eth.clone());

@@ -1,6 +1,4 @@
-use crate::{
-    EthApi, EthApiError, EthResult, RpcNodeCore, api::DebugApiServer, eth::Start, trace::GethTracer,
-};
+use crate::{EthApi, EthApiError, EthResult, RpcNodeCore, api::DebugApiServer, eth::Start};
 use alloy_consensus::{Header, TxReceipt};
 use alloy_eips::{BlockId, BlockNumberOrTag, Encodable2718};
 use alloy_primitives::{B256, Bloom, Bytes};
@@ -43,8 +41,7 @@ impl<N: RpcNodeCore> DebugApi<N> {
         options: Option<GethDebugTracingOptions>,
     ) -> EthResult<Vec<TraceResult>> {
         self.eth
-            .spawn_trace(move |eth| {
-                let mut tracer = GethTracer::new(options.unwrap_or_default())?;
+            .spawn_tracer(options.unwrap_or_default(), move |eth, tracer| {
                 let found = eth.block_and_receipts(id)?.ok_or(EthApiError::BlockNotFound(id))?;
                 if found.block.body().transactions.is_empty() {
                     return Ok(Vec::new());
@@ -69,8 +66,7 @@ impl<N: RpcNodeCore> DebugApi<N> {
     ) -> EthResult<Vec<Vec<GethTrace>>> {
         let GethDebugTracingCallOptions { tracing_options, state_overrides, .. } = options;
         self.eth
-            .spawn_trace(move |eth| {
-                let mut tracer = GethTracer::new(tracing_options)?;
+            .spawn_tracer(tracing_options, move |eth, tracer| {
                 let mut start = start(eth)?;
                 if let Some(overrides) = state_overrides {
                     start.state.apply_overrides(overrides)?;
@@ -146,8 +142,7 @@ impl<N: RpcNodeCore> DebugApiServer for DebugApi<N> {
         hash: B256,
         options: Option<GethDebugTracingOptions>,
     ) -> RpcResult<GethTrace> {
-        let traced = self.eth.spawn_trace(move |eth| {
-            let mut tracer = GethTracer::new(options.unwrap_or_default())?;
+        let traced = self.eth.spawn_tracer(options.unwrap_or_default(), move |eth, tracer| {
             eth.replay_to_transaction(hash, |replay| tracer.trace_next(replay))
         });
         Ok(traced.await?.ok_or(EthApiError::TransactionNotFound)?)

@@ -5,7 +5,7 @@
 //! | 3 | execution reverted; `data` is the return data |
 //! | 4 | `eth_sendRawTransactionSync` ran out of time; `data` is the transaction hash |
 //! | 4444 | the state or history asked for is not stored any more |
-//! | -32000 | the request is well formed but can't be satisfied: invalid transaction, pool rejection, unknown filter |
+//! | -32000 | the request is well formed but can't be satisfied: invalid transaction, pool rejection, unknown filter, failed script |
 //! | -32001 | unknown block |
 //! | -32003 | the pool is full |
 //! | -32004 | the method exists in Ethereum but not here |
@@ -25,6 +25,7 @@ use jsonrpsee::types::{
 };
 use std::time::Duration;
 use tracing::error;
+use zkos_executor::{AbortReason, ExecutionError};
 use zkos_storage_api::ProviderError;
 use zksync_os_interface::error::InvalidTransaction;
 
@@ -52,6 +53,9 @@ pub enum EthApiError {
     /// Execution reverted.
     #[error("{}", revert_text(.0))]
     Reverted(Bytes),
+    /// The state transition has no result for the transaction; blocks never hold such a one.
+    #[error("transaction can't be executed: {0}")]
+    Unexecutable(AbortReason),
     /// The state transition does not accept the transaction.
     #[error("{}", invalid_transaction_text(.0))]
     InvalidTransaction(InvalidTransaction),
@@ -101,6 +105,9 @@ pub enum EthApiError {
     /// The time that the caller gave a trace is over.
     #[error("execution timeout")]
     TraceTimeout,
+    /// A JavaScript tracer failed; the text is its own.
+    #[error("{0}")]
+    JsTracer(String),
     /// Too many requests of this kind wait already.
     #[error("too many requests, try again later")]
     TooManyRequests,
@@ -132,6 +139,15 @@ impl EthApiError {
     }
 }
 
+impl From<ExecutionError> for EthApiError {
+    fn from(error: ExecutionError) -> Self {
+        match error {
+            ExecutionError::Transaction { reason, .. } => Self::Unexecutable(reason),
+            other => Self::internal(other),
+        }
+    }
+}
+
 impl From<EthApiError> for ErrorObjectOwned {
     fn from(error: EthApiError) -> Self {
         use EthApiError as E;
@@ -148,10 +164,12 @@ impl From<EthApiError> for ErrorObjectOwned {
                 (!output.is_empty()).then(|| output.clone()),
             ),
             E::InvalidTransaction(_)
+            | E::Unexecutable(_)
             | E::GasRequiredExceedsAllowance(_)
             | E::InsufficientFunds { .. }
             | E::Pool(_)
             | E::TraceTimeout
+            | E::JsTracer(_)
             | E::NoSigner => plain(EthRpcErrorCode::InvalidInput.code()),
             E::InvalidParams(_)
             | E::FailedToDecodeSignedTransaction

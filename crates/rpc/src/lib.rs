@@ -14,6 +14,8 @@
 //! *On which thread it works.* A short read runs on the thread that received the request while memory has all of it: the provider refuses what it would have to fetch from disk, and the
 //! read is done again on the blocking pool. So does a call (`eth_call`) that computes for little, measured by what it uses of the native resource. Everything else that reads the databases or
 //! executes runs on the blocking pool, bounded by a semaphore for each class of work (reads, log queries, calls, traces), so that calls cannot starve the node, nor traces the calls.
+//!
+//! *Cargo features.* `js-tracer`: tracers that are JavaScript source, which the operator turns on by `--rpc.js-tracer`. They bring an engine, a large dependency.
 
 pub mod api;
 mod builder;

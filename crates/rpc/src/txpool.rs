@@ -38,8 +38,12 @@ impl<N: RpcNodeCore> TxPoolApi<N> {
         Self { eth }
     }
 
-    /// All transactions, by sender and nonce: pending, then queued.
-    async fn collect<T, F>(&self, convert: F) -> RpcResult<(BySender<T>, BySender<T>)>
+    /// Transactions of all senders or of one, by sender and nonce: pending, then queued.
+    async fn collect<T, F>(
+        &self,
+        from: Option<Address>,
+        convert: F,
+    ) -> RpcResult<(BySender<T>, BySender<T>)>
     where
         T: Send + 'static,
         F: Fn(RecoveredTx) -> T + Send + 'static,
@@ -54,9 +58,13 @@ impl<N: RpcNodeCore> TxPoolApi<N> {
                 }
                 by_sender
             };
-            let pending = all.pending.iter().map(|tx| tx.to_consensus()).collect();
-            let queued = all.queued.iter().map(|tx| tx.to_consensus()).collect();
-            Ok::<_, crate::EthApiError>((group(pending), group(queued)))
+            let wanted = |sender| from.is_none_or(|from| from == sender);
+            let pending = all.pending.iter().filter(|tx| wanted(tx.sender()));
+            let queued = all.queued.iter().filter(|tx| wanted(tx.sender()));
+            Ok::<_, crate::EthApiError>((
+                group(pending.map(|tx| tx.to_consensus()).collect()),
+                group(queued.map(|tx| tx.to_consensus()).collect()),
+            ))
         });
         Ok(collected.await?)
     }
@@ -86,7 +94,7 @@ impl<N: RpcNodeCore> TxPoolApiServer for TxPoolApi<N> {
     }
 
     async fn txpool_inspect(&self) -> RpcResult<TxpoolInspect> {
-        let (pending, queued) = self.collect(summary).await?;
+        let (pending, queued) = self.collect(None, summary).await?;
         Ok(TxpoolInspect { pending, queued })
     }
 
@@ -94,15 +102,15 @@ impl<N: RpcNodeCore> TxPoolApiServer for TxPoolApi<N> {
         &self,
         from: Address,
     ) -> RpcResult<TxpoolContentFrom<RpcTransaction>> {
-        let mut content = self.txpool_content().await?;
+        let (mut pending, mut queued) = self.collect(Some(from), object).await?;
         Ok(TxpoolContentFrom {
-            pending: content.pending.remove(&from).unwrap_or_default(),
-            queued: content.queued.remove(&from).unwrap_or_default(),
+            pending: pending.remove(&from).unwrap_or_default(),
+            queued: queued.remove(&from).unwrap_or_default(),
         })
     }
 
     async fn txpool_content(&self) -> RpcResult<TxpoolContent<RpcTransaction>> {
-        let (pending, queued) = self.collect(object).await?;
+        let (pending, queued) = self.collect(None, object).await?;
         Ok(TxpoolContent { pending, queued })
     }
 }

@@ -85,6 +85,15 @@ enum Undo {
     Transient((AccId, U256), U256),
 }
 
+/// What an entry of the undo log is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// Balance, nonce or code of an account.
+    Account(Address),
+    /// A storage slot.
+    Slot(Address, U256),
+}
+
 /// Position to which the journal can be rolled back.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Checkpoint {
@@ -293,6 +302,27 @@ impl<S: StateView> Journal<S> {
     /// Index of an account without a charge and without touching warmth.
     pub(crate) fn peek(&mut self, address: Address) -> Result<AccId, StateError> {
         self.materialize(address)
+    }
+
+    /// Number of changes of the transaction that stand, for [`Self::change`].
+    #[inline]
+    pub(crate) const fn changes(&self) -> usize {
+        self.undo.len()
+    }
+
+    /// What the change at `index` touched, if it is one of values and not only of warmth.
+    pub(crate) fn change(&self, index: usize) -> Option<Change> {
+        match self.undo.get(index)? {
+            Undo::Balance(id, ..) | Undo::Nonce(id, ..) | Undo::Code(id, ..) => {
+                Some(Change::Account(self.accounts.get(*id as usize)?.address))
+            }
+            Undo::Slot(id, ..) => {
+                let slot = self.slots.get(*id as usize)?;
+                let account = self.accounts.get(slot.account as usize)?;
+                Some(Change::Slot(account.address, slot.key))
+            }
+            _ => None,
+        }
     }
 
     /// Current value of a loaded slot, the one before the transaction, and the one before the last write.

@@ -1,14 +1,16 @@
 //! revm inspectors on our frame loop.
 //!
 //! Inspectors expect revm's context. They get one that is kept in step with the journal: depth, logs, the
-//! accounts of open frames and the last storage access. Nothing flows back: an inspector that tries to
-//! override a call is ignored.
+//! accounts of open frames, whatever the transaction changed so far (as it stood before the running
+//! instruction), and the last storage access. Nothing flows back: an inspector that tries to override a call
+//! is ignored.
 
 use super::{FrameInfo, Tracer};
 use crate::{
     StateView,
     env::BlockEnv as Env,
     evm::account_info,
+    journal::Change,
     vm::{CallKind, CallResult, Vm},
 };
 use alloy_primitives::{Address, Bytes, U256};
@@ -25,7 +27,7 @@ use revm::{
         FrameInput, Gas, InstructionResult, Interpreter, InterpreterAction, InterpreterResult,
         interpreter_types::{Jumps, LoopControl},
     },
-    state::{Account, EvmStorageSlot},
+    state::{Account, AccountInfo, EvmStorageSlot},
 };
 
 /// Context that inspectors are called with.
@@ -38,6 +40,9 @@ pub(crate) struct InspectorTracer<'a, I> {
     /// Inputs of the open frames.
     inputs: Vec<FrameInput>,
     logs_seen: usize,
+    /// Changes of the journal that the context shows, with their index there, and how many were looked at.
+    shown: Vec<(usize, Change)>,
+    looked_at: usize,
     /// Opcode of the running instruction and the stack words it may consume.
     opcode: u8,
     key: U256,
@@ -59,12 +64,23 @@ impl<'a, I> InspectorTracer<'a, I> {
             .inner
             .warm_addresses
             .set_precompile_addresses(&crate::hooks::precompile_addresses(env.spec).collect());
-        Self { inspector, context, inputs: Vec::new(), logs_seen: 0, opcode: 0, key: U256::ZERO }
+        Self {
+            inspector,
+            context,
+            inputs: Vec::new(),
+            logs_seen: 0,
+            shown: Vec::new(),
+            looked_at: 0,
+            opcode: 0,
+            key: U256::ZERO,
+        }
     }
 
     fn shadow<S: StateView>(&mut self, vm: &mut Vm<S>, address: Address) -> Option<&mut Account> {
         let id = vm.journal.peek(address).ok()?;
-        let info = account_info(vm.journal.account(id));
+        let account = *vm.journal.account(id);
+        let code = vm.journal.load_code(&account).ok();
+        let info = AccountInfo { code, ..account_info(&account) };
         let state = &mut self.context.journaled_state.inner.state;
         let account = state.entry(address).or_default();
         account.info = info;
@@ -84,10 +100,11 @@ impl<S: StateView, I: Inspector<TraceContext>> Tracer<S> for InspectorTracer<'_,
         self.context.journaled_state.inner.depth = depth;
         self.context.tx.caller = vm.tx.origin;
         self.context.tx.gas_price = u128::try_from(vm.tx.gas_price).unwrap_or(u128::MAX);
+        self.sync(vm);
         self.shadow(vm, info.callee);
+        let enters_creation = depth == 0 && info.kind.is_create();
         if let Some(caller) = self.shadow(vm, info.caller)
-            && depth == 0
-            && info.kind.is_create()
+            && enters_creation
         {
             // The nonce of a creating transaction was taken before the frame, revm takes it in the frame.
             caller.info.nonce = caller.info.nonce.saturating_sub(1);
@@ -101,6 +118,9 @@ impl<S: StateView, I: Inspector<TraceContext>> Tracer<S> for InspectorTracer<'_,
             FrameInput::Empty => {}
         }
         self.inputs.push(input);
+        if enters_creation {
+            self.shadow(vm, info.caller);
+        }
     }
 
     fn initialize(&mut self, _: &mut Vm<S>, interpreter: &mut Interpreter) {
@@ -108,7 +128,8 @@ impl<S: StateView, I: Inspector<TraceContext>> Tracer<S> for InspectorTracer<'_,
         self.inspector.initialize_interp(interpreter, &mut self.context);
     }
 
-    fn step(&mut self, _: &mut Vm<S>, interpreter: &mut Interpreter) {
+    fn step(&mut self, vm: &mut Vm<S>, interpreter: &mut Interpreter) {
+        self.sync(vm);
         self.opcode = interpreter.bytecode.opcode();
         self.key = interpreter.stack.peek(0).unwrap_or_default();
         self.inspector.step(interpreter, &mut self.context);
@@ -168,6 +189,7 @@ impl<S: StateView, I: Inspector<TraceContext>> Tracer<S> for InspectorTracer<'_,
             self.logs_seen += 1;
             self.inspector.log(&mut self.context, log);
         }
+        self.sync(vm);
         self.context.journaled_state.inner.depth = depth;
         let gas = call_gas(info.gas, result.gas_left, vm.journal.refund);
         let mut output = InterpreterResult::new(result.result, result.output.clone(), gas);
@@ -196,6 +218,40 @@ impl<S: StateView, I: Inspector<TraceContext>> Tracer<S> for InspectorTracer<'_,
 }
 
 impl<I> InspectorTracer<'_, I> {
+    /// Shows what changed in the journal, or was rolled back, since the last time.
+    ///
+    /// Between two calls the journal never falls below the changes that were looked at and then grows again:
+    /// only the end of a frame rolls back that far, and is followed by a call.
+    fn sync<S: StateView>(&mut self, vm: &mut Vm<S>) {
+        let now = vm.journal.changes();
+        if now == self.looked_at {
+            return;
+        }
+        while let Some((_, change)) = self.shown.pop_if(|(index, _)| *index >= now) {
+            self.show(vm, change);
+        }
+        for index in self.looked_at..now {
+            if let Some(change) = vm.journal.change(index) {
+                self.shown.push((index, change));
+                self.show(vm, change);
+            }
+        }
+        self.looked_at = now;
+    }
+
+    fn show<S: StateView>(&mut self, vm: &mut Vm<S>, change: Change) {
+        let (address, key) = match change {
+            Change::Account(address) => (address, None),
+            Change::Slot(address, key) => (address, Some(key)),
+        };
+        let Some(account) = self.shadow(vm, address) else { return };
+        if let Some(key) = key
+            && let Some((current, original, _)) = vm.journal.peek_slot(address, key)
+        {
+            account.storage.insert(key, slot(original, current));
+        }
+    }
+
     /// Writes the slot that an instruction just touched into the context, as its last journal entry.
     fn record_slot<S: StateView>(&mut self, vm: &mut Vm<S>, address: Address) {
         let Some((current, original, previous)) = vm.journal.peek_slot(address, self.key) else {
@@ -203,9 +259,7 @@ impl<I> InspectorTracer<'_, I> {
         };
         let key = self.key;
         let Some(account) = self.shadow(vm, address) else { return };
-        let mut slot = EvmStorageSlot::new(original, Default::default());
-        slot.present_value = current;
-        account.storage.insert(key, slot);
+        account.storage.insert(key, slot(original, current));
         let entry = if self.opcode == op::SSTORE {
             JournalEntry::StorageChanged { key, had_value: previous, address }
         } else {
@@ -213,6 +267,10 @@ impl<I> InspectorTracer<'_, I> {
         };
         self.context.journaled_state.inner.journal.push(entry);
     }
+}
+
+fn slot(original: U256, present: U256) -> EvmStorageSlot {
+    EvmStorageSlot { present_value: present, ..EvmStorageSlot::new(original, Default::default()) }
 }
 
 fn discard_action(interpreter: &mut Interpreter) {

@@ -168,6 +168,9 @@ pub struct RpcServerArgs {
         default_value_t = 2
     )]
     pub max_concurrent_traces: usize,
+    /// Let callers of `debug_` trace with JavaScript of their own. A script's memory and recursion are not bounded: only for callers that are trusted
+    #[arg(id = "rpc.js-tracer", long = "rpc.js-tracer", default_value_t = false, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub js_tracer: bool,
     /// Blocks that one `trace_filter` may span
     #[arg(
         id = "rpc.max-trace-filter-blocks",
@@ -222,6 +225,7 @@ impl Default for RpcServerArgs {
             estimate_gas_pubdata_price_factor: 1.5,
             max_concurrent_calls: 16,
             max_concurrent_traces: 2,
+            js_tracer: false,
             max_trace_filter_blocks: 100,
             max_simulate_blocks: 256,
         }

@@ -31,6 +31,19 @@ async fn what_otterscan_asks_first() {
     assert_eq!(bed.ok("erigon_getHeaderByNumber", json!([2])).await, Value::Null);
 }
 
+/// The other direction is checked against a whole node.
+#[tokio::test]
+async fn every_method_is_documented() {
+    let docs = include_str!("../../../../docs/rpc.md");
+    for method in Bed::new().methods.method_names() {
+        let (namespace, name) = method.split_once('_').unwrap();
+        let row = format!("| `{namespace}` |");
+        let name = format!("`{name}`");
+        let found = docs.lines().any(|line| line.starts_with(&row) && line.contains(&name));
+        assert!(found, "{method}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn code_is_there_from_its_block_on() {
     let bed = Bed::new();

@@ -261,12 +261,12 @@ pub trait EthApi {
     #[method(name = "sendRawTransaction")]
     async fn send_raw_transaction(&self, bytes: Bytes) -> RpcResult<B256>;
 
-    /// Like `eth_sendRawTransaction`, but waits for the receipt (EIP-7966).
+    /// Like `eth_sendRawTransaction`, but waits for the receipt (EIP-7966). The time is a number (viem) or a quantity (geth).
     #[method(name = "sendRawTransactionSync")]
     async fn send_raw_transaction_sync(
         &self,
         bytes: Bytes,
-        timeout_ms: Option<u64>,
+        timeout_ms: Option<U64>,
     ) -> RpcResult<RpcReceipt>;
 
     /// Completes a transaction with nonce, fees and gas; the result has a signature of zeros.
@@ -303,6 +303,10 @@ pub trait EthApi {
     /// Not supported: the node holds no users' keys.
     #[method(name = "signTypedData")]
     async fn sign_typed_data(&self, address: Address, data: Value) -> RpcResult<Bytes>;
+
+    /// Not supported: an account has no storage root of its own.
+    #[method(name = "getAccount")]
+    async fn get_account(&self, address: Address, block_id: Option<BlockId>) -> RpcResult<Value>;
 
     /// Not supported: the state is not a Merkle-Patricia trie.
     #[method(name = "getProof")]

@@ -51,8 +51,7 @@ impl<N: RpcNodeCore> EthApi<N> {
                         &tx,
                         &mut simulation.state,
                         &mut observer,
-                    )
-                    .map_err(EthApiError::internal)?
+                    )?
                     .map_err(EthApiError::InvalidTransaction)?;
                 let touched = observer.take_touched();
                 let created = output.contract_address;

@@ -66,7 +66,7 @@ impl<N: RpcNodeCore> EthApi<N> {
             let mut calls = Vec::with_capacity(bundle.transactions.len());
             for request in bundle.transactions {
                 let before = session.gas_left();
-                let tx = session_transaction(&mut session, request, &context, budget);
+                let tx = session_transaction(&session, request, &context, budget);
                 calls.push(each(&mut session, tx)?);
                 budget = budget.saturating_sub(before.saturating_sub(session.gas_left()));
             }
@@ -128,7 +128,7 @@ fn is_free(request: &TransactionRequest) -> bool {
 
 /// The transaction of a call in a session, with at most `budget` gas.
 pub(super) fn session_transaction(
-    session: &mut Session<'_>,
+    session: &Session<'_>,
     request: TransactionRequest,
     context: &BlockContext,
     budget: u64,

@@ -6,6 +6,7 @@ use alloy_eips::BlockId;
 use alloy_primitives::{B256, Bytes, U256};
 use alloy_rpc_types_eth::{BlockOverrides, TransactionRequest, state::StateOverride};
 use std::time::{SystemTime, UNIX_EPOCH};
+use zkos_executor::MAX_BLOCK_GAS_LIMIT;
 use zkos_primitives::{BlockContext, RecoveredTx};
 use zkos_storage_api::{StateProvider, StateProviderBox, StateProviderFactory};
 use zksync_os_interface::{
@@ -106,7 +107,7 @@ impl<N: RpcNodeCore> EthApi<N> {
         self.node()
             .evm_config()
             .simulate(&simulation.context, &tx, &mut simulation.state)
-            .map_err(EthApiError::internal)
+            .map_err(EthApiError::from)
     }
 
     /// Answers `eth_call`.
@@ -201,15 +202,19 @@ pub(super) fn apply_block_overrides(
     context: &mut BlockContext,
     overrides: BlockOverrides,
 ) -> EthResult<()> {
+    let too_high =
+        |field| Err(EthApiError::invalid_params(format!("block override `{field}` is too high")));
     if let Some(number) = overrides.number {
-        context.block_number = number
-            .try_into()
-            .map_err(|_| EthApiError::invalid_params("block override `number` is too high"))?;
+        let Ok(number) = number.try_into() else { return too_high("number") };
+        context.block_number = number;
     }
     if let Some(time) = overrides.time {
         context.timestamp = time;
     }
     if let Some(gas_limit) = overrides.gas_limit {
+        if gas_limit > MAX_BLOCK_GAS_LIMIT {
+            return too_high("gasLimit");
+        }
         context.gas_limit = gas_limit;
     }
     if let Some(coinbase) = overrides.coinbase {
@@ -219,6 +224,9 @@ pub(super) fn apply_block_overrides(
         context.mix_hash = random.into();
     }
     if let Some(base_fee) = overrides.base_fee {
+        if base_fee > U256::from(u64::MAX) {
+            return too_high("baseFeePerGas");
+        }
         context.eip1559_basefee = base_fee;
     }
     if let Some(hashes) = overrides.block_hash {

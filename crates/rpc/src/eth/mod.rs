@@ -59,6 +59,8 @@ pub struct EthConfig {
     pub max_concurrent_calls: usize,
     /// Traces that may execute at once.
     pub max_concurrent_traces: usize,
+    /// Whether callers may trace with JavaScript of their own.
+    pub js_tracer: bool,
     /// Blocks that one `trace_filter` may span.
     pub max_trace_filter_blocks: u64,
     /// Blocks that one `eth_simulateV1` may make.
@@ -76,6 +78,7 @@ impl From<&RpcServerArgs> for EthConfig {
             estimate_gas_pubdata_price_factor: args.estimate_gas_pubdata_price_factor,
             max_concurrent_calls: args.max_concurrent_calls,
             max_concurrent_traces: args.max_concurrent_traces,
+            js_tracer: args.js_tracer,
             max_trace_filter_blocks: args.max_trace_filter_blocks,
             max_simulate_blocks: args.max_simulate_blocks,
         }
@@ -97,6 +100,8 @@ struct EthApiInner<N: RpcNodeCore> {
     logs: WorkClass,
     calls: WorkClass,
     traces: WorkClass,
+    #[cfg(feature = "js-tracer")]
+    scripts: WorkClass,
 }
 
 impl<N: RpcNodeCore> Clone for EthApi<N> {
@@ -122,6 +127,8 @@ impl<N: RpcNodeCore> EthApi<N> {
                 logs: WorkClass::new("log", MAX_CONCURRENT_LOG_QUERIES),
                 calls: WorkClass::new("call", config.max_concurrent_calls),
                 traces: WorkClass::new("trace", config.max_concurrent_traces),
+                #[cfg(feature = "js-tracer")]
+                scripts: WorkClass::new("script", config.max_concurrent_traces),
                 node,
                 cache,
                 log_cache: LogCache::default(),
@@ -213,6 +220,12 @@ impl<N: RpcNodeCore> EthApi<N> {
         F: FnOnce(&Self) -> Result<T, E> + Send + 'static,
     {
         self.spawn_bounded(self.inner.traces.clone(), trace).await
+    }
+
+    /// Waits for a place to trace with JavaScript. Such a trace may outlive its request, so it takes no place of the others.
+    #[cfg(feature = "js-tracer")]
+    pub(crate) async fn script_place(&self) -> EthResult<tokio::sync::OwnedSemaphorePermit> {
+        self.inner.scripts.acquire().await
     }
 
     async fn spawn_bounded<T, E, F>(&self, class: WorkClass, f: F) -> Result<T, E>

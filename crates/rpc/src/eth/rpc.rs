@@ -24,6 +24,9 @@ use zkos_primitives::ZkTxEnvelope;
 const SYNC_TOLERANCE: u64 = 2;
 
 const NO_MINING: EthApiError = EthApiError::Unsupported("the node does not mine");
+const OTHER_STORAGE: EthApiError = EthApiError::Unsupported(
+    "unsupported as ZKsync OS has a different storage layout than Ethereum",
+);
 
 impl<N: RpcNodeCore> EthApi<N> {
     /// Head, and the newest block known to exist, when the node is behind it.
@@ -294,9 +297,9 @@ impl<N: RpcNodeCore> EthApiServer for EthApi<N> {
     async fn send_raw_transaction_sync(
         &self,
         bytes: Bytes,
-        timeout_ms: Option<u64>,
+        timeout_ms: Option<U64>,
     ) -> RpcResult<RpcReceipt> {
-        let timeout = timeout_ms.map(Duration::from_millis);
+        let timeout = timeout_ms.map(|ms| Duration::from_millis(ms.to()));
         Ok(Self::send_raw_transaction_sync(self, &bytes, timeout).await?)
     }
 
@@ -335,15 +338,16 @@ impl<N: RpcNodeCore> EthApiServer for EthApi<N> {
         Err(EthApiError::NoSigner.into())
     }
 
+    async fn get_account(&self, _address: Address, _block_id: Option<BlockId>) -> RpcResult<Value> {
+        Err(OTHER_STORAGE.into())
+    }
+
     async fn get_proof(
         &self,
         _address: Address,
         _keys: Vec<JsonStorageKey>,
         _block_id: Option<BlockId>,
     ) -> RpcResult<Value> {
-        Err(EthApiError::Unsupported(
-            "unsupported as ZKsync OS has a different storage layout than Ethereum",
-        )
-        .into())
+        Err(OTHER_STORAGE.into())
     }
 }

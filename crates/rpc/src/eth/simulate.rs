@@ -116,7 +116,7 @@ impl<N: RpcNodeCore> EthApi<N> {
                     message: format!("block gas limit reached: {left} left"),
                 });
             }
-            let tx = session_transaction(&mut session, request, context, *budget)?;
+            let tx = session_transaction(&session, request, context, *budget)?;
             let mut observer =
                 Observer::new(CallWatcher::new(options.transfers), RecordedSteps::default());
             let (output, watcher) = session

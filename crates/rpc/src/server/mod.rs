@@ -64,6 +64,9 @@ pub enum RpcServerError {
     /// Two modules register the same method.
     #[error(transparent)]
     Method(#[from] RegisterMethodError),
+    /// JavaScript tracers are asked for, but not part of the build.
+    #[error("--rpc.js-tracer needs a build with the cargo feature `js-tracer`")]
+    NoJsTracer,
     /// A CORS origin is not a valid header value.
     #[error("invalid cors origin `{0}`")]
     CorsOrigin(String),

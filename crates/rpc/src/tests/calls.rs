@@ -64,6 +64,57 @@ async fn wrong_requests() {
     assert_eq!(rpc.err("eth_call", json!([{"to": "nobody"}])).await.0, -32602);
 }
 
+/// What no block can have is the caller's fault, in every method that takes overrides.
+#[tokio::test]
+async fn impossible_block_overrides_are_refused() {
+    let rpc = with_contract(&returns(&[0x45]));
+    let call = json!({"to": CONTRACT});
+    let word = U256::MAX;
+    for (overrides, text) in [
+        (json!({"gasLimit": "0xffffffffffffffff"}), "`gasLimit`"),
+        (json!({"baseFeePerGas": word}), "`baseFeePerGas`"),
+        (json!({"number": word}), "`number`"),
+    ] {
+        let options = json!({"tracer": "callTracer", "blockOverrides": overrides});
+        let bundle = json!([{"transactions": [call], "blockOverride": overrides}]);
+        for (method, params) in [
+            ("eth_call", json!([call, "latest", null, overrides])),
+            ("eth_estimateGas", json!([call, "latest", null, overrides])),
+            ("eth_callMany", json!([bundle])),
+            ("debug_traceCall", json!([call, "latest", options])),
+            ("trace_call", json!([call, ["trace"], "latest", null, overrides])),
+        ] {
+            let (code, message, _) = rpc.err(method, params).await;
+            assert_eq!(code, -32602, "{method} {overrides}: {message}");
+            assert!(message.contains(text), "{method} {overrides}: {message}");
+        }
+    }
+    let most = json!([call, "latest", null, {"gasLimit": "0xffffffffffffff"}]);
+    assert_eq!(rpc.ok("eth_call", most).await, json!(B256::from(U256::from(u64::MAX / 256))));
+}
+
+/// With overrides a caller can make states in which a transfer has no result.
+#[tokio::test]
+async fn calls_without_a_result_are_refused() {
+    let rpc = with_contract(&[]);
+    let all = json!({"balance": U256::MAX});
+    let overrides = json!({CALLER.to_string(): all, CONTRACT.to_string(): all});
+    let call = json!({"from": CALLER, "to": CONTRACT, "value": "0x1"});
+    let options = json!({"tracer": "callTracer", "stateOverrides": overrides});
+    let simulated = json!({"blockStateCalls": [{"stateOverrides": overrides, "calls": [call]}]});
+    for (method, params) in [
+        ("eth_call", json!([call, "latest", overrides])),
+        ("eth_estimateGas", json!([call, "latest", overrides])),
+        ("eth_createAccessList", json!([call, "latest", overrides])),
+        ("debug_traceCall", json!([call, "latest", options])),
+        ("eth_simulateV1", json!([simulated])),
+    ] {
+        let (code, message, _) = rpc.err(method, params).await;
+        assert_eq!(code, -32000, "{method}: {message}");
+        assert!(message.contains("overflows"), "{method}: {message}");
+    }
+}
+
 #[tokio::test]
 async fn reverts_carry_data() {
     let data = Revert::from("too poor").abi_encode();

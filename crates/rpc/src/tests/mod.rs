@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod calls;
+mod docs;
 mod filters;
 mod getters;
 mod golden;
@@ -12,6 +13,8 @@ mod simulate;
 mod submit;
 mod subscriptions;
 mod tracing;
+#[cfg(feature = "js-tracer")]
+mod tracing_js;
 mod zks;
 
 use crate::{RpcBuilder, RpcContext, RpcNodeCore, RpcShared};

@@ -216,6 +216,7 @@ async fn what_is_not_offered_says_so() {
         ("eth_submitWork", json!(["0x0000000000000001", B256::ZERO, B256::ZERO])),
         ("eth_submitHashrate", json!(["0x1", B256::ZERO])),
         ("eth_getProof", json!([COUNTER, ["0x0"], "latest"])),
+        ("eth_getAccount", json!([COUNTER, "latest"])),
     ] {
         assert_eq!(rpc.err(method, params).await.0, -32004, "{method}");
     }

@@ -83,6 +83,6 @@ async fn sync_submission_waits_for_the_receipt() {
     assert_eq!(receipt["transactionHash"], json!(tx.hash()));
     assert_eq!(receipt["blockNumber"], "0x2");
 
-    let (code, _, data) = rpc.err("eth_sendRawTransactionSync", json!([raw(&late), 1])).await;
+    let (code, _, data) = rpc.err("eth_sendRawTransactionSync", json!([raw(&late), "0x1"])).await;
     assert_eq!((code, data), (4, json!(late.hash())));
 }

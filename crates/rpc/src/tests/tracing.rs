@@ -203,7 +203,7 @@ async fn blocks_are_traced() {
     assert_eq!(rpc.ok("trace_block", json!(["0x9"])).await, Value::Null);
     assert_eq!(rpc.ok("trace_transaction", json!([B256::ZERO])).await, Value::Null);
     for options in [
-        json!({"tracer": "{data: [], result: function() { return 1 }}"}),
+        json!({"tracer": "noSuchTracer"}),
         json!({"tracer": "callTracer", "tracerConfig": {"onlyTopCall": 5}}),
     ] {
         let (code, message, _) =

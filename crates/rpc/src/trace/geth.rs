@@ -6,7 +6,7 @@ use super::{
     session::{Session, TracedTx},
     state::PreState,
 };
-use crate::{EthApiError, EthResult};
+use crate::{EthApi, EthApiError, EthResult, RpcNodeCore};
 use alloy_rpc_types_eth::TransactionInfo;
 use alloy_rpc_types_trace::geth::{GethDebugTracerType, GethDebugTracingOptions, GethTrace};
 use revm_inspectors::tracing::{DebugInspector, DebugInspectorError, TransactionContext};
@@ -15,27 +15,25 @@ use zkos_primitives::RecoveredTx;
 use zksync_os_interface::{error::InvalidTransaction, types::TxOutput};
 
 /// One of geth's tracers, usable for many transactions.
-pub(crate) struct GethTracer {
-    observer: Observer<DebugInspector>,
+pub(crate) struct GethTracer(Kind);
+
+enum Kind {
+    BuiltIn(Box<Observer<DebugInspector>>),
+    #[cfg(feature = "js-tracer")]
+    Script(Box<super::js::JsTracer>),
 }
 
 impl GethTracer {
-    /// The tracer that the options name.
-    ///
-    /// # Errors
-    /// When there is no such tracer, or its configuration is wrong.
-    pub(crate) fn new(options: GethDebugTracingOptions) -> EthResult<Self> {
-        if let Some(GethDebugTracerType::JsTracer(name)) = &options.tracer
-            && !name.is_empty()
-        {
-            // An unknown name can't be told from a program.
-            let name: String = name.chars().take(40).collect();
-            return Err(EthApiError::invalid_params(format!("tracer `{name}` is not supported")));
-        }
+    /// The tracer that the options name, unless it is a script.
+    fn built_in(options: GethDebugTracingOptions) -> EthResult<Self> {
         let timeout = options.timeout.as_deref().map(parse_timeout).transpose()?;
         let inspector = DebugInspector::new(options).map_err(|error| match error {
             DebugInspectorError::Database(never) => match never {},
-            other => EthApiError::invalid_params(other.to_string()),
+            // The text may repeat the parameters.
+            other => {
+                let message = other.to_string();
+                EthApiError::invalid_params(message.chars().take(200).collect::<String>())
+            }
         })?;
         let recorded = match &inspector {
             DebugInspector::Default(_, config) => RecordedSteps {
@@ -48,13 +46,20 @@ impl GethTracer {
             }
             _ => RecordedSteps::default(),
         };
-        Ok(Self { observer: Observer::new(inspector, recorded).with_timeout(timeout) })
+        let observer = Observer::new(inspector, recorded).with_timeout(timeout);
+        Ok(Self(Kind::BuiltIn(Box::new(observer))))
     }
 
     /// Traces the next transaction of a block.
     pub(crate) fn trace_next(&mut self, replay: &mut Replay<'_>) -> EthResult<GethTrace> {
-        self.fuse()?;
-        replay.trace_next(&mut self.observer, finish)
+        match &mut self.0 {
+            Kind::BuiltIn(observer) => {
+                fuse(&mut observer.inner)?;
+                replay.trace_next(observer.as_mut(), finish)
+            }
+            #[cfg(feature = "js-tracer")]
+            Kind::Script(tracer) => tracer.trace_next(replay),
+        }
     }
 
     /// Traces a transaction that is not part of a block.
@@ -63,22 +68,76 @@ impl GethTracer {
         session: &mut Session<'_>,
         tx: &RecoveredTx,
     ) -> EthResult<Result<(TxOutput, GethTrace), InvalidTransaction>> {
-        self.fuse()?;
-        session.inspect(tx, &mut self.observer, |inspector, traced, before| {
-            finish(inspector, TransactionInfo::default(), traced, before)
-        })
-    }
-
-    fn fuse(&mut self) -> EthResult<()> {
-        self.observer
-            .inner
-            .fuse()
-            .map_err(|error: DebugInspectorError| EthApiError::internal(error))
+        match &mut self.0 {
+            Kind::BuiltIn(observer) => {
+                fuse(&mut observer.inner)?;
+                session.inspect(tx, observer.as_mut(), |inspector, traced, before| {
+                    finish(inspector, TransactionInfo::default(), traced, before)
+                })
+            }
+            #[cfg(feature = "js-tracer")]
+            Kind::Script(tracer) => tracer.trace(session, tx),
+        }
     }
 }
 
+impl<N: RpcNodeCore> EthApi<N> {
+    /// Makes the tracer that the options name and runs `trace` with it where such tracers run.
+    ///
+    /// # Errors
+    /// When there is no such tracer, or its configuration is wrong; and those of `trace`.
+    pub(crate) async fn spawn_tracer<T: Send + 'static>(
+        &self,
+        options: GethDebugTracingOptions,
+        trace: impl FnOnce(&Self, &mut GethTracer) -> EthResult<T> + Send + 'static,
+    ) -> EthResult<T> {
+        if let Some(GethDebugTracerType::JsTracer(source)) = &options.tracer {
+            // Whatever is no known name arrives as a script. An empty one stands for the opcode logger.
+            if source.chars().any(|c| !c.is_ascii_alphanumeric() && c != '_') {
+                return self.spawn_script(options, trace).await;
+            }
+            if !source.is_empty() {
+                let message = format!("tracer `{source:.40}` is not supported");
+                return Err(EthApiError::invalid_params(message));
+            }
+        }
+        self.spawn_trace(move |this| trace(this, &mut GethTracer::built_in(options)?)).await
+    }
+
+    #[cfg(feature = "js-tracer")]
+    async fn spawn_script<T: Send + 'static>(
+        &self,
+        options: GethDebugTracingOptions,
+        trace: impl FnOnce(&Self, &mut GethTracer) -> EthResult<T> + Send + 'static,
+    ) -> EthResult<T> {
+        if !self.config().js_tracer {
+            let message =
+                "JavaScript tracers are off, the operator turns them on by --rpc.js-tracer";
+            return Err(EthApiError::Unsupported(message));
+        }
+        let script = super::js::Script::new(options)?;
+        self.run_script(script, |this, tracer| {
+            trace(this, &mut GethTracer(Kind::Script(Box::new(tracer))))
+        })
+        .await
+    }
+
+    #[cfg(not(feature = "js-tracer"))]
+    async fn spawn_script<T>(
+        &self,
+        _: GethDebugTracingOptions,
+        _: impl FnOnce(&Self, &mut GethTracer) -> EthResult<T>,
+    ) -> EthResult<T> {
+        Err(EthApiError::Unsupported("this node was built without JavaScript tracers"))
+    }
+}
+
+fn fuse(inspector: &mut DebugInspector) -> EthResult<()> {
+    inspector.fuse().map_err(|error: DebugInspectorError| EthApiError::internal(error))
+}
+
 /// A duration as Go writes it, such as `300ms` or `1m30s`.
-fn parse_timeout(text: &str) -> EthResult<Duration> {
+pub(super) fn parse_timeout(text: &str) -> EthResult<Duration> {
     humantime::parse_duration(text)
         .map_err(|error| EthApiError::invalid_params(format!("timeout `{text:.40}`: {error}")))
 }

@@ -3,6 +3,8 @@
 //! A traced transaction must come out as its receipt says (gas and status); a difference is a fault of the node and is reported as an internal error, never as a trace.
 
 mod geth;
+#[cfg(feature = "js-tracer")]
+mod js;
 mod observer;
 mod parity;
 mod replay;
@@ -10,7 +12,6 @@ mod session;
 mod state;
 mod watcher;
 
-pub(crate) use geth::GethTracer;
 pub(crate) use observer::{Observer, RecordedSteps};
 pub use parity::TraceApi;
 pub(crate) use session::{Rules, Session};

@@ -72,6 +72,7 @@ pub(crate) struct Observer<I> {
     /// Time for each transaction.
     timeout: Option<Duration>,
     deadline: Option<Instant>,
+    steps_per_clock_read: u32,
     steps_to_clock: u32,
     exceeded: Option<Exceeded>,
 }
@@ -86,6 +87,7 @@ impl<I> Observer<I> {
             left: MAX_RECORDED_BYTES,
             timeout: None,
             deadline: None,
+            steps_per_clock_read: STEPS_PER_CLOCK_READ,
             steps_to_clock: STEPS_PER_CLOCK_READ,
             exceeded: None,
         }
@@ -97,10 +99,17 @@ impl<I> Observer<I> {
         self
     }
 
+    /// Looks at the clock before each instruction, for a tracer that may take long over one.
+    #[cfg(feature = "js-tracer")]
+    pub(crate) const fn with_slow_tracer(mut self) -> Self {
+        self.steps_per_clock_read = 1;
+        self
+    }
+
     /// A transaction begins.
     pub(crate) fn start(&mut self) {
         self.deadline = self.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        self.steps_to_clock = STEPS_PER_CLOCK_READ;
+        self.steps_to_clock = self.steps_per_clock_read;
     }
 
     /// Why the result of the tracer must not be used.
@@ -125,7 +134,7 @@ impl<I> Observer<I> {
     }
 
     fn read_clock(&mut self) {
-        self.steps_to_clock = STEPS_PER_CLOCK_READ;
+        self.steps_to_clock = self.steps_per_clock_read;
         if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             self.exceeded = self.exceeded.or(Some(Exceeded::Time));
         }

@@ -90,7 +90,13 @@ impl<N: RpcNodeCore> EthApi<N> {
     }
 }
 
-impl Replay<'_> {
+impl<'a> Replay<'a> {
+    /// State before the next transaction.
+    #[cfg(feature = "js-tracer")]
+    pub(super) fn before_next(&self) -> PreState<'a> {
+        self.session.before_next()
+    }
+
     /// Transactions of the block.
     pub(crate) fn len(&self) -> usize {
         self.found.block.body().transactions.len()
@@ -118,7 +124,8 @@ impl Replay<'_> {
     pub(crate) fn skip_to(&mut self, index: usize) -> EthResult<()> {
         while self.next < index {
             let tx = self.transaction(self.next)?;
-            let output = self.session.execute(&tx)?.map_err(|error| self.differs(error))?;
+            let output = self.session.execute(&tx).map_err(|error| self.of_block(error))?;
+            let output = output.map_err(|error| self.differs(error))?;
             self.check(&output)?;
             self.next += 1;
         }
@@ -135,7 +142,8 @@ impl Replay<'_> {
         let info = self.info(self.next, &tx);
         let traced = self.session.inspect(&tx, observer, |inspector, traced, before| {
             finish(inspector, info, traced, before)
-        })?;
+        });
+        let traced = traced.map_err(|error| self.of_block(error))?;
         let (output, trace) = traced.map_err(|error| self.differs(error))?;
         self.check(&output)?;
         self.next += 1;
@@ -158,6 +166,14 @@ impl Replay<'_> {
             return Err(self.differs("logs"));
         }
         Ok(())
+    }
+
+    /// What is a caller's fault in a call is the node's in a block.
+    fn of_block(&self, error: EthApiError) -> EthApiError {
+        match error {
+            EthApiError::Unexecutable(reason) => self.differs(reason),
+            other => other,
+        }
     }
 
     fn differs(&self, what: impl std::fmt::Debug) -> EthApiError {

@@ -2,7 +2,7 @@
 
 use super::{
     observer::{Exceeded, Observer},
-    state::{Overlay, PreState},
+    state::{Overlay, PreState, SharedState},
 };
 use crate::{EthApiError, EthResult, eth::SimulationState};
 use alloy_consensus::Transaction as _;
@@ -14,7 +14,11 @@ use revm::{
     },
     inspector::Inspector,
 };
-use zkos_executor::{BlockExecutor, StateView, TraceContext, ZkEvmConfig};
+use std::{
+    cell::{Ref, RefCell},
+    rc::Rc,
+};
+use zkos_executor::{BlockExecutor, TraceContext, ZkEvmConfig};
 use zkos_primitives::{AccountProperties, BlockContext, BlockOutput, RecoveredTx};
 use zksync_os_interface::{
     error::InvalidTransaction,
@@ -42,8 +46,9 @@ pub(crate) struct TracedTx {
 
 /// Executes transactions of one block on a state.
 pub(crate) struct Session<'a> {
-    executor: BlockExecutor<&'a mut SimulationState>,
-    overlay: Overlay,
+    executor: BlockExecutor<SharedState<'a>>,
+    state: SharedState<'a>,
+    overlay: Rc<RefCell<Overlay>>,
     block: BlockEnv,
     gas_limit: u64,
 }
@@ -71,14 +76,16 @@ impl<'a> Session<'a> {
             basefee: context.eip1559_basefee.saturating_to(),
             ..Default::default()
         };
+        let state = SharedState::new(state);
         let executor = match rules {
-            Rules::Block => evm_config.block_executor(context.clone(), state),
-            Rules::Simulation => evm_config.simulation_executor(context, state),
+            Rules::Block => evm_config.block_executor(context.clone(), state.clone()),
+            Rules::Simulation => evm_config.simulation_executor(context, state.clone()),
         };
         let gas_limit = context.gas_limit;
         Ok(Self {
             executor: executor.map_err(failed)?,
-            overlay: Overlay::default(),
+            state,
+            overlay: Default::default(),
             block,
             gas_limit,
         })
@@ -90,11 +97,13 @@ impl<'a> Session<'a> {
     }
 
     /// Record of an account after what was executed.
-    pub(crate) fn account(&mut self, address: Address) -> EthResult<AccountProperties> {
-        if let Some(account) = self.overlay.accounts.get(&address) {
-            return Ok(*account);
-        }
-        Ok(self.executor.state().account(address).map_err(failed)?.unwrap_or_default())
+    pub(crate) fn account(&self, address: Address) -> EthResult<AccountProperties> {
+        self.before_next().account(address).map_err(failed)
+    }
+
+    /// State before the next transaction.
+    pub(super) fn before_next(&self) -> PreState<'a> {
+        PreState::new(self.state.clone(), self.overlay.clone())
     }
 
     /// Executes a transaction.
@@ -102,10 +111,9 @@ impl<'a> Session<'a> {
         &mut self,
         tx: &RecoveredTx,
     ) -> EthResult<Result<TxOutput, InvalidTransaction>> {
-        let result = self.executor.execute_transaction(tx.inner(), tx.signer());
-        let result = result.map_err(failed)?.cloned();
+        let result = self.executor.execute_transaction(tx.inner(), tx.signer())?.cloned();
         if result.is_ok() {
-            self.overlay.extend(&self.executor.last_tx_changes());
+            self.overlay.borrow_mut().extend(&self.executor.last_tx_changes());
         }
         Ok(result)
     }
@@ -119,7 +127,7 @@ impl<'a> Session<'a> {
     ) -> EthResult<Result<(TxOutput, T), InvalidTransaction>> {
         observer.start();
         let result = self.executor.inspect_transaction(tx.inner(), tx.signer(), observer);
-        let output = match result.map_err(failed)?.cloned() {
+        let output = match result?.cloned() {
             Ok(output) => output,
             Err(error) => return Ok(Err(error)),
         };
@@ -133,7 +141,7 @@ impl<'a> Session<'a> {
         for address in [Some(tx.signer()), tx.to(), Some(self.block.beneficiary)] {
             address.into_iter().for_each(|address| touched.account(address));
         }
-        let mut before = PreState::new(self.executor.state(), &self.overlay);
+        let mut before = self.before_next();
         let state = before.evm_state(&touched, &changes).map_err(failed)?;
         let traced = TracedTx {
             result: ResultAndState::new(execution_result(&output), state),
@@ -141,8 +149,9 @@ impl<'a> Session<'a> {
             block: self.block.clone(),
         };
         let trace = finish(&mut observer.inner, &traced, &mut before)?;
-        self.overlay.extend(&changes);
-        self.overlay.add_codes(&changes, touched);
+        let mut overlay = self.overlay.borrow_mut();
+        overlay.extend(&changes);
+        overlay.add_codes(&changes, touched);
         Ok(Ok((output, trace)))
     }
 
@@ -151,12 +160,13 @@ impl<'a> Session<'a> {
     /// # Errors
     /// When the state can't be read.
     pub(crate) fn finish(self) -> EthResult<(BlockOutput, Overlay)> {
-        Ok((self.executor.finish().map_err(failed)?, self.overlay))
+        let output = self.executor.finish().map_err(failed)?;
+        Ok((output, Rc::unwrap_or_clone(self.overlay).into_inner()))
     }
 
     /// What was changed so far.
-    pub(crate) const fn overlay(&self) -> &Overlay {
-        &self.overlay
+    pub(crate) fn overlay(&self) -> Ref<'_, Overlay> {
+        self.overlay.borrow()
     }
 }
 

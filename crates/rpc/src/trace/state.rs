@@ -12,7 +12,7 @@ use revm::{
     database_interface::DBErrorMarker,
     state::{Account, AccountInfo, EvmState, EvmStorageSlot},
 };
-use std::cell::RefCell;
+use std::{cell::RefCell, rc::Rc};
 use zkos_executor::{StateError, StateView, TxChanges};
 use zkos_primitives::AccountProperties;
 
@@ -54,29 +54,62 @@ impl Overlay {
     }
 }
 
+/// The state that a block is executed on. The executor and the tracers of a session read it in turns.
+#[derive(Clone)]
+pub(super) struct SharedState<'a>(Rc<RefCell<&'a mut SimulationState>>);
+
+impl<'a> SharedState<'a> {
+    pub(super) fn new(state: &'a mut SimulationState) -> Self {
+        Self(Rc::new(RefCell::new(state)))
+    }
+}
+
+impl StateView for SharedState<'_> {
+    fn account(&mut self, address: Address) -> Result<Option<AccountProperties>, StateError> {
+        self.0.borrow_mut().account(address)
+    }
+
+    fn storage(&mut self, address: Address, slot: U256) -> Result<Option<U256>, StateError> {
+        self.0.borrow_mut().storage(address, slot)
+    }
+
+    fn preimage(&mut self, hash: B256) -> Result<Option<Bytes>, StateError> {
+        self.0.borrow_mut().preimage(hash)
+    }
+
+    fn code(&mut self, account: &AccountProperties) -> Result<Bytecode, StateError> {
+        self.0.borrow_mut().code(account)
+    }
+
+    fn block_hash(&mut self, number: u64) -> Result<Option<B256>, StateError> {
+        self.0.borrow_mut().block_hash(number)
+    }
+}
+
 /// State before a transaction: that before its block, and what the transactions before it changed.
+#[derive(Clone)]
 pub(crate) struct PreState<'a> {
-    base: RefCell<&'a mut SimulationState>,
-    overlay: &'a Overlay,
+    base: SharedState<'a>,
+    overlay: Rc<RefCell<Overlay>>,
 }
 
 impl<'a> PreState<'a> {
-    pub(super) const fn new(base: &'a mut SimulationState, overlay: &'a Overlay) -> Self {
-        Self { base: RefCell::new(base), overlay }
+    pub(super) const fn new(base: SharedState<'a>, overlay: Rc<RefCell<Overlay>>) -> Self {
+        Self { base, overlay }
     }
 
-    fn account(&self, address: Address) -> Result<AccountProperties, PreStateError> {
-        if let Some(account) = self.overlay.accounts.get(&address) {
+    pub(super) fn account(&self, address: Address) -> Result<AccountProperties, PreStateError> {
+        if let Some(account) = self.overlay.borrow().accounts.get(&address) {
             return Ok(*account);
         }
-        Ok(self.base.borrow_mut().account(address)?.unwrap_or_default())
+        Ok(self.base.0.borrow_mut().account(address)?.unwrap_or_default())
     }
 
     fn slot(&self, address: Address, slot: U256) -> Result<U256, PreStateError> {
-        if let Some(value) = self.overlay.slots.get(&(address, slot)) {
+        if let Some(value) = self.overlay.borrow().slots.get(&(address, slot)) {
             return Ok(*value);
         }
-        Ok(self.base.borrow_mut().storage(address, slot)?.unwrap_or_default())
+        Ok(self.base.0.borrow_mut().storage(address, slot)?.unwrap_or_default())
     }
 
     /// Account with code, which `known` may hold already.
@@ -85,13 +118,13 @@ impl<'a> PreState<'a> {
         account: &AccountProperties,
         known: Option<&Bytes>,
     ) -> Result<AccountInfo, PreStateError> {
+        let overlay = self.overlay.borrow();
         let code = if account.unpadded_code_len == 0 {
             None
-        } else if let Some(code) = known.or_else(|| self.overlay.codes.get(&account.bytecode_hash))
-        {
+        } else if let Some(code) = known.or_else(|| overlay.codes.get(&account.bytecode_hash)) {
             Some(Bytecode::new_legacy(code.clone()))
         } else {
-            Some(self.base.borrow_mut().code(account)?)
+            Some(self.base.0.borrow_mut().code(account)?)
         };
         let hash = account.observable_bytecode_hash;
         Ok(AccountInfo {

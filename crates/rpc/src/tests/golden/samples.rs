@@ -282,6 +282,7 @@ async fn state_and_fees(samples: &mut Samples, rpc: &TestRpc) {
         ("eth_signTransaction", json!([{}])),
         ("eth_signTypedData", json!([address, {}])),
         ("eth_getProof", json!([address, [], "latest"])),
+        ("eth_getAccount", json!([address, "latest"])),
     ] {
         samples.refused(rpc, method, params).await;
     }
