@@ -4,28 +4,25 @@ use super::{
     flow::{Flow, FlowIo, FlowLimits},
     transport::Transport,
 };
+use futures::future::Either;
 use http::{Request, Response};
-use hyper::body::{Body, Incoming};
+use hyper::{body::Incoming, service::Service as HyperService};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
-    service::TowerToHyperService,
 };
-use jsonrpsee::server::{StopHandle, ws::is_upgrade_request};
+use jsonrpsee::{
+    core::BoxError,
+    server::{HttpBody, StopHandle, ws::is_upgrade_request},
+};
 use metrics::{Gauge, gauge};
-use std::{
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
 };
-use tower::Service;
+use tower::{Service, ServiceExt, util::Oneshot};
 use tracing::{debug, warn};
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Pause after a connection could not be accepted: mostly for lack of file descriptors, which only time gives back.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
@@ -53,23 +50,34 @@ impl Drop for Place {
     }
 }
 
-/// Accepts connections until the server is stopped. `service` makes the service of one connection.
-pub(super) async fn accept<S, B>(
+/// What answers the requests of an HTTP connection.
+pub(super) trait HttpService:
+    Service<Request<Incoming>, Response = Response<HttpBody>, Error = BoxError, Future: Send>
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<S> HttpService for S where
+    S: Service<Request<Incoming>, Response = Response<HttpBody>, Error = BoxError, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+/// Accepts connections until the server is stopped. `calls` answers calls, `upgrade` makes what turns a connection into a WebSocket.
+pub(super) async fn accept<C: HttpService, U: HttpService>(
     listener: TcpListener,
     max_connections: u32,
     limits: FlowLimits,
     stop: StopHandle,
-    service: impl Fn() -> S,
-) where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = BoxError>
-        + Clone
-        + Send
-        + 'static,
-    S::Future: Send,
-    B: Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<BoxError>,
-{
+    calls: C,
+    upgrade: impl Fn() -> U,
+) {
     let places = Arc::new(Semaphore::new(max_connections as usize));
     let open = gauge!("rpc_connections");
     let mut stopped = std::pin::pin!(stop.clone().shutdown());
@@ -90,7 +98,9 @@ pub(super) async fn accept<S, B>(
             Ok(permit) => {
                 let place = Place::new(permit, open.clone());
                 // Ends with the connection, which ends after the server was stopped: the stop handle tells when.
-                tokio::spawn(serve(socket, limits, stop.clone(), service(), place));
+                let (calls, upgrade) = (calls.clone(), Arc::new(upgrade()));
+                let service = ConnectionService { calls, upgrade, flow: Flow::new(limits) };
+                tokio::spawn(serve(socket, stop.clone(), service, place));
             }
             Err(_) => refuse(&socket).await,
         }
@@ -104,28 +114,16 @@ async fn refuse(socket: &TcpStream) {
     }
 }
 
-async fn serve<S, B>(
+async fn serve<C: HttpService, U: HttpService>(
     socket: TcpStream,
-    limits: FlowLimits,
     stop: StopHandle,
-    service: S,
+    service: ConnectionService<C, U>,
     _place: Place,
-) where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = BoxError>
-        + Clone
-        + Send
-        + 'static,
-    S::Future: Send,
-    B: Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<BoxError>,
-{
+) {
     if let Err(error) = socket.set_nodelay(true) {
         debug!(target: "rpc", %error, "can't set nodelay");
     }
-    let flow = Flow::new(limits);
-    let io = TokioIo::new(FlowIo::new(socket, flow.clone()));
-    let service = TowerToHyperService::new(ConnectionService { service, flow });
+    let io = TokioIo::new(FlowIo::new(socket, service.flow.clone()));
     let mut builder = auto::Builder::new(TokioExecutor::new());
     // A client that has said everything may close its half and still gets its answer.
     builder.http1().half_close(true);
@@ -143,31 +141,30 @@ async fn serve<S, B>(
     }
 }
 
-/// Tells requests of their connection.
-#[derive(Debug, Clone)]
-struct ConnectionService<S> {
-    service: S,
+/// Service of one connection: tells requests of it, and which way they go.
+#[derive(Debug)]
+struct ConnectionService<C, U> {
+    calls: C,
+    upgrade: Arc<U>,
     flow: Arc<Flow>,
 }
 
-impl<S: Service<Request<B>>, B> Service<Request<B>> for ConnectionService<S> {
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = S::Future;
+impl<C: HttpService, U: HttpService> HyperService<Request<Incoming>> for ConnectionService<C, U> {
+    type Response = Response<HttpBody>;
+    type Error = BoxError;
+    type Future = Either<Oneshot<C, Request<Incoming>>, Oneshot<U, Request<Incoming>>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.service.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut request: Request<B>) -> S::Future {
-        let transport = if is_upgrade_request(&request) {
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        let upgrades = is_upgrade_request(&request);
+        let extensions = request.extensions_mut();
+        extensions.insert(self.flow.clone());
+        if upgrades {
             self.flow.set_upgraded();
-            Transport::Ws
+            extensions.insert(Transport::Ws);
+            Either::Right(U::clone(&self.upgrade).oneshot(request))
         } else {
-            Transport::Http
-        };
-        request.extensions_mut().insert(transport);
-        request.extensions_mut().insert(self.flow.clone());
-        self.service.call(request)
+            extensions.insert(Transport::Http);
+            Either::Left(self.calls.clone().oneshot(request))
+        }
     }
 }

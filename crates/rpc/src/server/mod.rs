@@ -2,8 +2,10 @@
 
 mod connection;
 mod flow;
+mod http;
 mod id;
 mod ipc;
+mod methods;
 mod metrics;
 mod modules;
 mod transport;
@@ -11,18 +13,21 @@ mod transport;
 pub use metrics::{RpcMetricsLayer, RpcMetricsService};
 pub use modules::RpcModules;
 
+use self::http::HttpCalls;
+use ::http::{HeaderName, HeaderValue, Method};
 use flow::FlowLayer;
 pub(crate) use flow::FlowLimits;
-use http::{HeaderName, HeaderValue, Method};
 use id::HexIdProvider;
 pub(crate) use id::random_id;
 use ipc::{IpcConfig, IpcSocket};
 use jsonrpsee::{
+    ConnectionId,
     core::{RegisterMethodError, middleware::RpcServiceBuilder},
     server::{
         BatchRequestConfig, PingConfig, ServerBuilder, ServerConfig, ServerHandle, stop_channel,
     },
 };
+use methods::MethodsService;
 use std::{net::SocketAddr, path::PathBuf};
 use tokio::net::TcpListener;
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
@@ -96,18 +101,20 @@ impl RpcServer {
     ) -> Result<RpcServerHandle, RpcServerError> {
         let selection = modules.transports().clone();
         let methods = modules.into_methods()?;
+        let max_request = args.max_request_size.saturating_mul(MEGABYTE);
+        let max_response = args.max_response_size.saturating_mul(MEGABYTE);
+        let batch = BatchRequestConfig::Limit(args.max_batch_entries);
         let config = ServerConfig::builder()
-            .max_request_body_size(args.max_request_size.saturating_mul(MEGABYTE))
-            .max_response_body_size(args.max_response_size.saturating_mul(MEGABYTE))
+            .max_request_body_size(max_request)
+            .max_response_body_size(max_response)
             .max_connections(args.max_connections)
             .max_subscriptions_per_connection(MAX_SUBSCRIPTIONS_PER_CONNECTION)
-            .set_batch_request_config(BatchRequestConfig::Limit(args.max_batch_entries))
+            .set_batch_request_config(batch)
             .set_message_buffer_capacity(MESSAGE_BUFFER_CAPACITY)
             .set_id_provider(HexIdProvider)
             .enable_ws_ping(PingConfig::new())
             .build();
-        let max_response = args.max_response_size.saturating_mul(MEGABYTE) as usize;
-        let metrics = RpcMetricsLayer::new(methods.method_names(), max_response);
+        let metrics = RpcMetricsLayer::new(methods.method_names(), max_response as usize);
         let cors = cors_layer(&args.http_corsdomain)?;
         let address = args.socket_addr();
         let bind = |source| RpcServerError::Bind { address, source };
@@ -120,17 +127,25 @@ impl RpcServer {
         let middleware = RpcServiceBuilder::new()
             .layer(FlowLayer)
             .layer(metrics)
-            .layer(TransportLayer::new(selection, &methods));
-        let services = ServerBuilder::with_config(config)
-            .set_http_middleware(tower::ServiceBuilder::new().option_layer(cors))
+            .layer(TransportLayer::new(selection));
+        let calls = MethodsService {
+            methods: methods.clone(),
+            // Tells subscriptions apart, which there are none of.
+            connection: ConnectionId(0),
+            subscriptions: None,
+            max_response: max_response as usize,
+        };
+        let calls = HttpCalls { service: middleware.service(calls), batch, max_request };
+        let calls = tower::ServiceBuilder::new().option_layer(cors).service(calls);
+        let upgrades = ServerBuilder::with_config(config)
             .set_rpc_middleware(middleware.clone())
             .to_service_builder();
         let (stop, handle) = stop_channel();
         if let Some(socket) = socket {
             let config = IpcConfig {
                 methods: methods.clone(),
-                max_request: args.max_request_size.saturating_mul(MEGABYTE) as usize,
-                max_response: args.max_response_size.saturating_mul(MEGABYTE),
+                max_request: max_request as usize,
+                max_response,
                 max_batch: args.max_batch_entries,
                 limits,
             };
@@ -138,12 +153,12 @@ impl RpcServer {
             tokio::spawn(ipc::accept(socket, config, middleware, stop.clone()));
         }
         let max_connections = args.max_connections;
-        let service = {
+        let upgrade = {
             let stop = stop.clone();
-            move || services.clone().build(methods.clone(), stop.clone())
+            move || upgrades.clone().build(methods.clone(), stop.clone())
         };
         // Ends when the server is stopped, for which the handle waits.
-        tokio::spawn(connection::accept(listener, max_connections, limits, stop, service));
+        tokio::spawn(connection::accept(listener, max_connections, limits, stop, calls, upgrade));
         let ws_api = args.ws_api.as_ref().unwrap_or(&args.http_api);
         let ipc = args.ipc_path.as_ref().map(|path| path.display());
         info!(target: "rpc", address = %local_addr, api = %args.http_api, %ws_api, ipc = ipc.map(tracing::field::display), "rpc server started");

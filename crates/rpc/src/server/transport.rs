@@ -3,14 +3,13 @@
 use super::modules::namespace;
 use http::Extensions;
 use jsonrpsee::{
-    MethodCallback, Methods,
     core::{
         middleware::{Batch, Notification, RpcServiceT},
         server::MethodResponse,
     },
     types::{ErrorCode, ErrorObjectOwned, Request},
 };
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 use zkos_node_core::args::RpcModuleSelection;
 
 /// How a request came.
@@ -50,46 +49,23 @@ impl TransportSelection {
     }
 }
 
-/// Answers `method not found` for methods that the transport of a request does not serve, subscriptions over HTTP among them.
+/// Answers `method not found` for methods that the transport of a request does not serve.
 #[derive(Debug, Clone)]
 pub(super) struct TransportLayer {
-    // Every HTTP request makes clones of it.
-    inner: Arc<TransportInner>,
-}
-
-#[derive(Debug)]
-struct TransportInner {
-    selection: TransportSelection,
-    subscriptions: HashSet<&'static str>,
+    // Every request makes clones of it.
+    selection: Arc<TransportSelection>,
 }
 
 impl TransportLayer {
-    /// A layer for these methods.
-    pub(super) fn new(selection: TransportSelection, methods: &Methods) -> Self {
-        let subscriptions = methods.method_names().filter(|name| {
-            matches!(
-                methods.method(name),
-                Some(MethodCallback::Subscription(_) | MethodCallback::Unsubscription(_))
-            )
-        });
-        let inner = TransportInner { selection, subscriptions: subscriptions.collect() };
-        Self { inner: Arc::new(inner) }
+    /// A layer for what the user chose.
+    pub(super) fn new(selection: TransportSelection) -> Self {
+        Self { selection: Arc::new(selection) }
     }
 
     /// Why a request is not served.
     fn refusal(&self, request: &Request<'_>) -> Option<ErrorObjectOwned> {
-        let (extensions, name) = (request.extensions(), request.method_name());
-        if !self.inner.selection.serves(extensions, namespace(name)) {
-            return Some(ErrorCode::MethodNotFound.into());
-        }
-        let http = extensions.get() == Some(&Transport::Http);
-        (http && self.inner.subscriptions.contains(name)).then(|| {
-            ErrorObjectOwned::owned(
-                ErrorCode::MethodNotFound.code(),
-                "notifications not supported over HTTP",
-                None::<()>,
-            )
-        })
+        let served = self.selection.serves(request.extensions(), namespace(request.method_name()));
+        (!served).then(|| ErrorCode::MethodNotFound.into())
     }
 }
 

@@ -1,11 +1,12 @@
 use super::{
     IpcConfig,
+    answer::answer,
     frames::{FrameError, Frames},
-    service::{MethodsService, answer},
 };
 use crate::server::{
     MAX_SUBSCRIPTIONS_PER_CONNECTION, MESSAGE_BUFFER_CAPACITY,
     flow::{Flow, FlowIo},
+    methods::{MethodsService, Subscriptions},
     transport::Transport,
 };
 use jsonrpsee::{
@@ -47,8 +48,10 @@ impl IpcConnection {
         let service = MethodsService {
             methods: config.methods.clone(),
             connection: ConnectionId(number),
-            subscriptions: BoundedSubscriptions::new(MAX_SUBSCRIPTIONS_PER_CONNECTION),
-            sink: sink.clone(),
+            subscriptions: Some(Subscriptions {
+                places: BoundedSubscriptions::new(MAX_SUBSCRIPTIONS_PER_CONNECTION),
+                sink: sink.clone(),
+            }),
             max_response: config.max_response as usize,
         };
         let flow = Flow::new(config.limits);

@@ -1,11 +1,11 @@
 //! The Unix socket (reth: `reth-ipc`): requests and answers as JSON texts one after the other, as geth and its clients write them. What an answer is made of, and what bounds a
 //! connection, is the same as over WebSocket.
 
+mod answer;
 mod connection;
 mod frames;
-mod service;
 
-use super::{RpcServerError, connection::Place, flow::FlowLimits};
+use super::{RpcServerError, connection::Place, flow::FlowLimits, methods::MethodsService};
 use connection::IpcConnection;
 use jsonrpsee::{
     Methods,
@@ -16,7 +16,6 @@ use jsonrpsee::{
     server::StopHandle,
 };
 use metrics::gauge;
-use service::MethodsService;
 use std::{
     fs::{self, Permissions},
     io,
