@@ -70,6 +70,7 @@ pub struct BlockExecutor<S> {
     rolling_hash: B256,
     tx_results: Vec<TxResult>,
     logs: Vec<L2ToL1LogWithPreimage>,
+    last_end: InstructionResult,
 }
 
 impl<S: StateView> BlockExecutor<S> {
@@ -92,6 +93,7 @@ impl<S: StateView> BlockExecutor<S> {
             totals: BlockTotals::default(),
             tx_results: Vec::new(),
             logs: Vec::new(),
+            last_end: InstructionResult::Stop,
         }
     }
 
@@ -333,6 +335,7 @@ impl<S: StateView> BlockExecutor<S> {
         let l2_to_l1_logs = core::mem::take(&mut journal.l2_to_l1_logs);
         let logs = core::mem::take(&mut journal.logs);
         self.logs.extend_from_slice(&l2_to_l1_logs);
+        self.last_end = processed.end;
         let bytes = processed.output.to_vec();
         let execution_result = match (processed.success, processed.created) {
             (true, Some(address)) => {
@@ -384,6 +387,11 @@ impl<S: StateView> BlockExecutor<S> {
 
     pub(crate) fn into_state(self) -> S {
         self.runner.vm.journal.state
+    }
+
+    /// How the outermost frame of the last included transaction ended, or why the protocol undid it: tells a halt from a revert, which its output does not.
+    pub const fn last_end(&self) -> InstructionResult {
+        self.last_end
     }
 
     /// L2 to L1 logs of the last included transaction.

@@ -9,7 +9,7 @@ use crate::{
     trace::TraceContext,
 };
 use alloy_consensus::transaction::Recovered;
-use revm::inspector::Inspector;
+use revm::{inspector::Inspector, interpreter::InstructionResult};
 use zkos_primitives::{BlockContext, ZkTxEnvelope};
 use zksync_os_interface::{
     error::InvalidTransaction,
@@ -23,6 +23,15 @@ pub struct ZkEvmConfig {
     spec: &'static ExecutionSpec,
     verify_signatures: bool,
     code_cache: CodeCache,
+}
+
+/// What a simulated transaction did.
+#[derive(Debug, Clone)]
+pub struct Simulated {
+    /// As a block would record it, which makes no difference between a revert and a halt.
+    pub output: TxOutput,
+    /// How the outermost frame ended, or why the protocol undid it.
+    pub end: InstructionResult,
 }
 
 impl Default for ZkEvmConfig {
@@ -131,10 +140,20 @@ impl ZkEvmConfig {
         context: &BlockContext,
         tx: &Recovered<ZkTxEnvelope>,
         state: S,
-    ) -> Result<Result<TxOutput, InvalidTransaction>, ExecutionError> {
-        let mut executor = self.for_context(context, state, self.mode(true))?;
-        let result = executor.execute_transaction(tx.inner(), tx.signer())?;
-        Ok(result.cloned())
+    ) -> Result<Result<Simulated, InvalidTransaction>, ExecutionError> {
+        self.simulate_in(self.mode(true), context, tx, state)
+    }
+
+    fn simulate_in<S: StateView>(
+        &self,
+        mode: Mode,
+        context: &BlockContext,
+        tx: &Recovered<ZkTxEnvelope>,
+        state: S,
+    ) -> Result<Result<Simulated, InvalidTransaction>, ExecutionError> {
+        let mut executor = self.for_context(context, state, mode)?;
+        let result = executor.execute_transaction(tx.inner(), tx.signer())?.cloned();
+        Ok(result.map(|output| Simulated { output, end: executor.last_end() }))
     }
 
     /// [`Self::simulate`] as long as it computes for no more than `bound` native, which follows the time it takes; `None` when it would need more. The transaction
@@ -148,11 +167,10 @@ impl ZkEvmConfig {
         tx: &Recovered<ZkTxEnvelope>,
         state: S,
         bound: u64,
-    ) -> Result<Option<Result<TxOutput, InvalidTransaction>>, ExecutionError> {
+    ) -> Result<Option<Result<Simulated, InvalidTransaction>>, ExecutionError> {
         let mode = Mode { native_bound: Some(bound), ..self.mode(true) };
-        let mut executor = self.for_context(context, state, mode)?;
-        match executor.execute_transaction(tx.inner(), tx.signer()) {
-            Ok(result) => Ok(Some(result.cloned())),
+        match self.simulate_in(mode, context, tx, state) {
+            Ok(result) => Ok(Some(result)),
             Err(ExecutionError::Transaction { reason: AbortReason::BeyondBound, .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -168,10 +186,10 @@ impl ZkEvmConfig {
         tx: &Recovered<ZkTxEnvelope>,
         state: S,
         inspector: &mut I,
-    ) -> Result<Result<TxOutput, InvalidTransaction>, ExecutionError> {
+    ) -> Result<Result<Simulated, InvalidTransaction>, ExecutionError> {
         let mut executor = self.for_context(context, state, self.mode(true))?;
-        let result = executor.inspect_transaction(tx.inner(), tx.signer(), inspector)?;
-        Ok(result.cloned())
+        let result = executor.inspect_transaction(tx.inner(), tx.signer(), inspector)?.cloned();
+        Ok(result.map(|output| Simulated { output, end: executor.last_end() }))
     }
 
     /// [`Self::simulate`] for a transaction in the encoding of the official interface.

@@ -47,7 +47,7 @@ mod vm;
 
 pub use block::{BlockExecutor, BlockTotals, TxResult};
 pub use code_cache::CodeCache;
-pub use config::ZkEvmConfig;
+pub use config::{Simulated, ZkEvmConfig};
 pub use env::MAX_BLOCK_GAS_LIMIT;
 pub use error::{AbortReason, ExecutionError, StateError};
 pub use evm::{ZkEvm, ZkEvmFactory};

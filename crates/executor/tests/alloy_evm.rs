@@ -519,7 +519,8 @@ fn requests_run_in_simulation_mode() {
 fn simulation_matches_the_configuration_s() {
     let tx = transaction(TxEip1559 { nonce: 5, to: TxKind::Call(CONTRACT), ..Default::default() });
     let owned = Recovered::new_unchecked(tx.clone(), SENDER);
-    let expected = ZkEvmConfig::new().simulate(&context(), &owned, state()).unwrap().unwrap();
+    let expected =
+        ZkEvmConfig::new().simulate(&context(), &owned, state()).unwrap().unwrap().output;
     let mut env = env();
     env.cfg_env.disable_nonce_check = true;
     let mut evm = factory().create_evm(database(&state()), env);

@@ -24,7 +24,7 @@ fn simulate(state: Memory, bound: Option<u64>) -> Option<TxOutput> {
         None => config.simulate(&context(), &tx, state).map(Some),
     }
     .unwrap()
-    .map(Result::unwrap)
+    .map(|simulated| simulated.unwrap().output)
 }
 
 /// Code that jumps back to its begin for ever.

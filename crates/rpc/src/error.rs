@@ -5,7 +5,7 @@
 //! | 3 | execution reverted; `data` is the return data |
 //! | 4 | `eth_sendRawTransactionSync` ran out of time; `data` is the transaction hash |
 //! | 4444 | the state or history asked for is not stored any more |
-//! | -32000 | the request is well formed but can't be satisfied: invalid transaction, pool rejection, unknown filter, failed script |
+//! | -32000 | the request is well formed but can't be satisfied: invalid transaction, halted execution, pool rejection, unknown filter, failed script |
 //! | -32001 | unknown block |
 //! | -32003 | the pool is full |
 //! | -32004 | the method exists in Ethereum but not here |
@@ -23,6 +23,7 @@ use jsonrpsee::types::{
     ErrorObjectOwned,
     error::{INTERNAL_ERROR_CODE, INVALID_PARAMS_CODE},
 };
+use revm::interpreter::InstructionResult;
 use std::time::Duration;
 use tracing::error;
 use zkos_executor::{AbortReason, ExecutionError};
@@ -53,6 +54,9 @@ pub enum EthApiError {
     /// Execution reverted.
     #[error("{}", revert_text(.0))]
     Reverted(Bytes),
+    /// Execution ended neither in success nor in a revert: out of gas, an invalid opcode and the like.
+    #[error("{}", halt_text(*.0))]
+    Halted(InstructionResult),
     /// The state transition has no result for the transaction; blocks never hold such a one.
     #[error("transaction can't be executed: {0}")]
     Unexecutable(AbortReason),
@@ -164,6 +168,7 @@ impl From<EthApiError> for ErrorObjectOwned {
                 (!output.is_empty()).then(|| output.clone()),
             ),
             E::InvalidTransaction(_)
+            | E::Halted(_)
             | E::Unexecutable(_)
             | E::GasRequiredExceedsAllowance(_)
             | E::InsufficientFunds { .. }
@@ -323,6 +328,48 @@ impl From<ZksApiError> for ErrorObjectOwned {
             other => Self::owned(code, other.to_string(), None::<()>),
         }
     }
+}
+
+/// Whether more gas could have helped.
+pub(crate) const fn is_out_of_gas(end: InstructionResult) -> bool {
+    matches!(
+        end,
+        InstructionResult::OutOfGas
+            | InstructionResult::MemoryOOG
+            | InstructionResult::MemoryLimitOOG
+            | InstructionResult::PrecompileOOG
+            | InstructionResult::InvalidOperandOOG
+            | InstructionResult::ReentrancySentryOOG
+    )
+}
+
+/// Message of a halt, in geth's words where it has some.
+pub(crate) fn halt_text(end: InstructionResult) -> String {
+    let text = match end {
+        _ if is_out_of_gas(end) => "out of gas",
+        InstructionResult::OpcodeNotFound
+        | InstructionResult::NotActivated
+        | InstructionResult::InvalidFEOpcode => "invalid opcode",
+        InstructionResult::InvalidJump => "invalid jump destination",
+        InstructionResult::StackUnderflow => "stack underflow",
+        InstructionResult::StackOverflow => "stack limit reached 1024",
+        InstructionResult::OutOfOffset => "return data out of bounds",
+        InstructionResult::OutOfFunds => "insufficient balance for transfer",
+        InstructionResult::CallTooDeep => "max call depth exceeded",
+        InstructionResult::CreateCollision => "contract address collision",
+        InstructionResult::CreateContractSizeLimit => "max code size exceeded",
+        InstructionResult::CreateInitCodeSizeLimit => "max initcode size exceeded",
+        InstructionResult::CreateContractStartingWithEF => "invalid code: must not begin with 0xef",
+        InstructionResult::StateChangeDuringStaticCall
+        | InstructionResult::CallNotAllowedInsideStatic => "write protection",
+        other => return format!("execution failed: {other:?}"),
+    };
+    text.to_owned()
+}
+
+/// Message of an execution that did not succeed.
+pub(crate) fn end_text(end: InstructionResult, output: &[u8]) -> String {
+    if end == InstructionResult::Revert { revert_text(output) } else { halt_text(end) }
 }
 
 /// Message of a revert.

@@ -160,6 +160,7 @@ pub(crate) fn run_decoded(record: &Record, inspect: bool) -> Result<bool, Differ
         } else {
             config.simulate(&context, &tx, state)
         };
+        let result = result.map(|result| result.map(|simulated| simulated.output));
         result.map(|result| json!({ "sim": tx_result(&result) }))
     } else {
         config.block_executor(context, state).and_then(|mut executor| {

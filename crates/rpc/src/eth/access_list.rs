@@ -3,7 +3,7 @@
 use super::EthApi;
 use crate::{
     EthApiError, EthResult, RpcNodeCore,
-    error::revert_text,
+    error::end_text,
     trace::{Observer, RecordedSteps},
 };
 use alloy_consensus::Transaction as _;
@@ -43,7 +43,7 @@ impl<N: RpcNodeCore> EthApi<N> {
                 simulation.request.set_access_list(list.clone());
                 let tx = simulation.request.transaction(gas);
                 let mut observer = Observer::new(NoOpInspector, RecordedSteps::default());
-                let output = this
+                let simulated = this
                     .node()
                     .evm_config()
                     .simulate_with_inspector(
@@ -54,6 +54,7 @@ impl<N: RpcNodeCore> EthApi<N> {
                     )?
                     .map_err(EthApiError::InvalidTransaction)?;
                 let touched = observer.take_touched();
+                let output = simulated.output;
                 let created = output.contract_address;
                 let known = [Some(tx.signer()), tx.to(), created];
                 let mut found = AccessList(
@@ -78,7 +79,7 @@ impl<N: RpcNodeCore> EthApi<N> {
                 if found == list || rounds == MAX_ROUNDS {
                     let error = match output.execution_result {
                         ExecutionResult::Success(_) => None,
-                        ExecutionResult::Revert(data) => Some(revert_text(&data)),
+                        ExecutionResult::Revert(data) => Some(end_text(simulated.end, &data)),
                     };
                     let gas_used = U256::from(output.gas_used);
                     return Ok(AccessListResult { access_list: found, gas_used, error });

@@ -1,7 +1,10 @@
 //! Calls that build on each other: `eth_callMany`, and bundles for tracers.
 
 use super::{
-    EthApi, call::apply_block_overrides, request::CallRequest, state_view::SimulationState,
+    EthApi,
+    call::{apply_block_overrides, into_return_data},
+    request::CallRequest,
+    state_view::SimulationState,
 };
 use crate::{
     EthApiError, EthResult, RpcNodeCore,
@@ -95,8 +98,8 @@ impl<N: RpcNodeCore> EthApi<N> {
             }
             this.run_bundles(start, bundles, |session, tx| {
                 let result = tx.and_then(|tx| {
-                    let output = session.execute(&tx)?.map_err(EthApiError::InvalidTransaction)?;
-                    super::call::into_return_data(output)
+                    let executed = session.execute(&tx)?;
+                    into_return_data(executed.map_err(EthApiError::InvalidTransaction)?)
                 });
                 match result {
                     Ok(value) => Ok(EthCallResponse { value: Some(value), error: None }),

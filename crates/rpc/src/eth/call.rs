@@ -5,13 +5,14 @@ use crate::{EthApiError, EthResult, RpcNodeCore};
 use alloy_eips::BlockId;
 use alloy_primitives::{B256, Bytes, U256};
 use alloy_rpc_types_eth::{BlockOverrides, TransactionRequest, state::StateOverride};
+use revm::interpreter::InstructionResult;
 use std::time::{SystemTime, UNIX_EPOCH};
-use zkos_executor::MAX_BLOCK_GAS_LIMIT;
+use zkos_executor::{MAX_BLOCK_GAS_LIMIT, Simulated};
 use zkos_primitives::{BlockContext, RecoveredTx};
 use zkos_storage_api::{StateProvider, StateProviderBox, StateProviderFactory};
 use zksync_os_interface::{
     error::InvalidTransaction,
-    types::{ExecutionOutput, ExecutionResult, TxOutput},
+    types::{ExecutionOutput, ExecutionResult},
 };
 
 /// Native of computation up to which a call runs on the thread that received it: some 100 microseconds at most. A view function of a token takes half of it.
@@ -102,7 +103,7 @@ impl<N: RpcNodeCore> EthApi<N> {
         &self,
         simulation: &mut Simulation,
         gas_limit: u64,
-    ) -> EthResult<Result<TxOutput, InvalidTransaction>> {
+    ) -> EthResult<Result<Simulated, InvalidTransaction>> {
         let tx: RecoveredTx = simulation.request.transaction(gas_limit);
         self.node()
             .evm_config()
@@ -147,7 +148,7 @@ impl<N: RpcNodeCore> EthApi<N> {
             &mut simulation.state,
             SHORT_CALL_NATIVE,
         );
-        match output.map_err(EthApiError::internal)? {
+        match output? {
             Some(output) => {
                 into_return_data(output.map_err(EthApiError::InvalidTransaction)?).map(Some)
             }
@@ -188,13 +189,16 @@ impl Simulation {
     }
 }
 
-/// Return data of a success (deployed code for a creation), or the revert.
-pub(super) fn into_return_data(output: TxOutput) -> EthResult<Bytes> {
-    match output.execution_result {
+/// Return data of a success (deployed code for a creation), or the revert or halt.
+pub(super) fn into_return_data(simulated: Simulated) -> EthResult<Bytes> {
+    match simulated.output.execution_result {
         ExecutionResult::Success(
             ExecutionOutput::Call(data) | ExecutionOutput::Create(data, _),
         ) => Ok(data.into()),
-        ExecutionResult::Revert(data) => Err(EthApiError::Reverted(data.into())),
+        ExecutionResult::Revert(data) if simulated.end == InstructionResult::Revert => {
+            Err(EthApiError::Reverted(data.into()))
+        }
+        ExecutionResult::Revert(_) => Err(EthApiError::Halted(simulated.end)),
     }
 }
 

@@ -4,7 +4,7 @@ use super::{
     EthApi,
     call::{Simulation, into_return_data},
 };
-use crate::{EthApiError, EthResult, RpcNodeCore};
+use crate::{EthApiError, EthResult, RpcNodeCore, error::is_out_of_gas};
 use alloy_eips::BlockId;
 use alloy_primitives::U256;
 use alloy_rpc_types_eth::{BlockOverrides, TransactionRequest, state::StateOverride};
@@ -55,15 +55,19 @@ impl<N: RpcNodeCore> EthApi<N> {
         let mut high = simulation.request.gas().map_or(cap, |gas| gas.min(cap)).min(allowance);
 
         // With the highest limit first: what fails here fails with every limit.
-        let output = match self.simulate(simulation, high)? {
-            Ok(output) => output,
+        let simulated = match self.simulate(simulation, high)? {
+            Ok(simulated) if is_out_of_gas(simulated.end) => {
+                return Err(EthApiError::GasRequiredExceedsAllowance(high));
+            }
+            Ok(simulated) => simulated,
             Err(error) if is_gas_too_low(&error) => {
                 return Err(EthApiError::GasRequiredExceedsAllowance(high));
             }
             Err(error) => return Err(EthApiError::InvalidTransaction(error)),
         };
-        let (used, refunded) = (output.gas_used.max(floor), output.gas_refunded);
-        into_return_data(output)?;
+        let used = simulated.output.gas_used.max(floor);
+        let refunded = simulated.output.gas_refunded;
+        into_return_data(simulated)?;
 
         let mut low = used.saturating_sub(1);
         // Most transactions need what they use, and a little more while they run.
@@ -89,7 +93,7 @@ impl<N: RpcNodeCore> EthApi<N> {
 
     fn trial(&self, simulation: &mut Simulation, gas: u64) -> EthResult<Trial> {
         match self.simulate(simulation, gas)? {
-            Ok(output) if output.is_success() => Ok(Trial::Enough),
+            Ok(simulated) if simulated.output.is_success() => Ok(Trial::Enough),
             Ok(_) => Ok(Trial::TooLow),
             Err(error) if is_gas_too_low(&error) => Ok(Trial::TooLow),
             Err(error) => Err(EthApiError::InvalidTransaction(error)),

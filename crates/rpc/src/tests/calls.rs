@@ -126,6 +126,40 @@ async fn reverts_carry_data() {
     }
 }
 
+/// A halt is no revert: it has no data, and clients must not look for a reason.
+#[tokio::test]
+async fn halts_are_told_from_reverts() {
+    for (code, text) in [
+        (vec![0xfe], "invalid opcode"),
+        (vec![0x0c], "invalid opcode"),
+        (vec![0x5f, 0x56], "invalid jump destination"),
+        (vec![0x01], "stack underflow"),
+    ] {
+        let rpc = with_contract(&code);
+        let call = json!({"to": CONTRACT});
+        for (method, params) in [
+            ("eth_call", json!([call])),
+            ("eth_call", json!([call, "latest", {}])),
+            ("eth_estimateGas", json!([call])),
+        ] {
+            let (code, message, data) = rpc.err(method, params).await;
+            assert_eq!((code, message.as_str()), (-32000, text), "{method}");
+            assert!(data.is_null(), "{method}: {data}");
+        }
+        let many = rpc.ok("eth_callMany", json!([[{"transactions": [call]}]])).await;
+        assert_eq!(many[0][0]["error"], text);
+        let list = rpc.ok("eth_createAccessList", json!([call])).await;
+        assert_eq!(list["error"], text);
+    }
+    // JUMPDEST, PUSH0, JUMP: for ever.
+    let rpc = with_contract(&[0x5b, 0x5f, 0x56]);
+    let call = json!({"to": CONTRACT, "gas": "0x186a0"});
+    let (code, message, _) = rpc.err("eth_call", json!([call])).await;
+    assert_eq!((code, message.as_str()), (-32000, "out of gas"));
+    let (code, message, _) = rpc.err("eth_estimateGas", json!([call])).await;
+    assert_eq!((code, message.as_str()), (-32000, "gas required exceeds allowance (100000)"));
+}
+
 #[tokio::test]
 async fn state_overrides() {
     let rpc = with_contract(&returns(&[0x5f, 0x54])); // SLOAD(0)

@@ -124,9 +124,9 @@ impl<'a> Replay<'a> {
     pub(crate) fn skip_to(&mut self, index: usize) -> EthResult<()> {
         while self.next < index {
             let tx = self.transaction(self.next)?;
-            let output = self.session.execute(&tx).map_err(|error| self.of_block(error))?;
-            let output = output.map_err(|error| self.differs(error))?;
-            self.check(&output)?;
+            let executed = self.session.execute(&tx).map_err(|error| self.of_block(error))?;
+            let executed = executed.map_err(|error| self.differs(error))?;
+            self.check(&executed.output)?;
             self.next += 1;
         }
         Ok(())

@@ -18,7 +18,7 @@ use std::{
     cell::{Ref, RefCell},
     rc::Rc,
 };
-use zkos_executor::{BlockExecutor, TraceContext, ZkEvmConfig};
+use zkos_executor::{BlockExecutor, Simulated, TraceContext, ZkEvmConfig};
 use zkos_primitives::{AccountProperties, BlockContext, BlockOutput, RecoveredTx};
 use zksync_os_interface::{
     error::InvalidTransaction,
@@ -110,12 +110,13 @@ impl<'a> Session<'a> {
     pub(crate) fn execute(
         &mut self,
         tx: &RecoveredTx,
-    ) -> EthResult<Result<TxOutput, InvalidTransaction>> {
-        let result = self.executor.execute_transaction(tx.inner(), tx.signer())?.cloned();
-        if result.is_ok() {
-            self.overlay.borrow_mut().extend(&self.executor.last_tx_changes());
-        }
-        Ok(result)
+    ) -> EthResult<Result<Simulated, InvalidTransaction>> {
+        let output = match self.executor.execute_transaction(tx.inner(), tx.signer())? {
+            Ok(output) => output.clone(),
+            Err(error) => return Ok(Err(error.clone())),
+        };
+        self.overlay.borrow_mut().extend(&self.executor.last_tx_changes());
+        Ok(Ok(Simulated { output, end: self.executor.last_end() }))
     }
 
     /// Executes a transaction before the eyes of a tracer; `finish` makes the trace out of what the tracer saw.
