@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     EthApiError, EthResult, RpcNodeCore,
-    error::{invalid_transaction_text, revert_text},
+    error::{halt_text, invalid_transaction_text, revert_text},
     trace::{CallWatcher, Observer, RecordedSteps, Rules, Session},
     types::{RpcBlock, rpc_block, rpc_log, transaction_meta},
 };
@@ -16,6 +16,7 @@ use alloy_primitives::U256;
 use alloy_rpc_types_eth::simulate::{
     SimBlock, SimCallResult, SimulateError, SimulatePayload, SimulatedBlock,
 };
+use revm::interpreter::InstructionResult;
 use zkos_primitives::{BlockContext, BlockOutput, RecoveredTx, ZkBlock, ZkBlockBody};
 use zkos_storage_api::{RecoveredZkBlock, StateProvider};
 use zksync_os_interface::{
@@ -27,6 +28,7 @@ use zksync_os_interface::{
 struct Call {
     tx: RecoveredTx,
     output: TxOutput,
+    end: InstructionResult,
     watcher: CallWatcher,
 }
 
@@ -123,7 +125,7 @@ impl<N: RpcNodeCore> EthApi<N> {
                 .inspect(&tx, &mut observer, |watcher, _, _| Ok(std::mem::take(watcher)))?
                 .map_err(|error| invalid(&error))?;
             *budget = budget.saturating_sub(output.gas_used);
-            calls.push(Call { tx, output, watcher });
+            calls.push(Call { tx, output, end: session.last_end(), watcher });
         }
         let (output, overlay) = session.finish()?;
         start.state.apply(&overlay);
@@ -240,15 +242,15 @@ fn simulated_block(
                 ExecutionOutput::Call(data) | ExecutionOutput::Create(data, _),
             ) => (true, data, None),
             ExecutionResult::Revert(data) => {
-                let error = match call.watcher.halt {
-                    None => SimulateError {
+                let error = match call.end {
+                    InstructionResult::Revert => SimulateError {
                         code: SimulateError::EXECUTION_REVERTED_CODE,
                         message: revert_text(&data),
                         data: Some(data.clone().into()),
                     },
-                    Some(halt) => SimulateError {
+                    halt => SimulateError {
                         code: SimulateError::VM_EXECUTION_ERROR_CODE,
-                        message: format!("vm execution error: {halt:?}"),
+                        message: halt_text(halt),
                         data: None,
                     },
                 };

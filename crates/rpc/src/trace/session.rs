@@ -13,6 +13,7 @@ use revm::{
         result::{ExecutionResult, HaltReason, Output, ResultAndState, ResultGas, SuccessReason},
     },
     inspector::Inspector,
+    interpreter::InstructionResult,
 };
 use std::{
     cell::{Ref, RefCell},
@@ -116,7 +117,12 @@ impl<'a> Session<'a> {
             Err(error) => return Ok(Err(error.clone())),
         };
         self.overlay.borrow_mut().extend(&self.executor.last_tx_changes());
-        Ok(Ok(Simulated { output, end: self.executor.last_end() }))
+        Ok(Ok(Simulated { output, end: self.last_end() }))
+    }
+
+    /// How the last transaction ended.
+    pub(crate) const fn last_end(&self) -> InstructionResult {
+        self.executor.last_end()
     }
 
     /// Executes a transaction before the eyes of a tracer; `finish` makes the trace out of what the tracer saw.

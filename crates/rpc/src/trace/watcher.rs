@@ -1,11 +1,9 @@
-//! What `eth_simulateV1` wants to know of a call: its logs in order, if asked for with transfers of the base token among them, and how it ended.
+//! What `eth_simulateV1` wants to know of a call: its logs in order, if asked for with transfers of the base token among them.
 
 use alloy_primitives::{Address, B256, Log, U256};
 use revm::{
     inspector::Inspector,
-    interpreter::{
-        CallInputs, CallOutcome, CallScheme, CreateInputs, CreateOutcome, InstructionResult,
-    },
+    interpreter::{CallInputs, CallOutcome, CallScheme, CreateInputs, CreateOutcome},
 };
 use revm_inspectors::transfer::{TRANSFER_EVENT_TOPIC, TRANSFER_LOG_EMITTER};
 use zkos_executor::TraceContext;
@@ -18,8 +16,6 @@ pub(crate) struct CallWatcher {
     marks: Vec<usize>,
     /// Logs that stayed.
     pub(crate) logs: Vec<Log>,
-    /// Why the outermost frame ended, when neither by success nor by a revert.
-    pub(crate) halt: Option<InstructionResult>,
 }
 
 impl CallWatcher {
@@ -40,13 +36,10 @@ impl CallWatcher {
         }
     }
 
-    fn leave(&mut self, result: InstructionResult) {
+    fn leave(&mut self, succeeded: bool) {
         let mark = self.marks.pop().unwrap_or_default();
-        if !result.is_ok() {
+        if !succeeded {
             self.logs.truncate(mark);
-        }
-        if self.marks.is_empty() {
-            self.halt = (!result.is_ok() && !result.is_revert()).then_some(result);
         }
     }
 }
@@ -63,7 +56,7 @@ impl Inspector<TraceContext> for CallWatcher {
     }
 
     fn call_end(&mut self, _: &mut TraceContext, _: &CallInputs, outcome: &mut CallOutcome) {
-        self.leave(outcome.result.result);
+        self.leave(outcome.result.result.is_ok());
     }
 
     fn create(
@@ -79,7 +72,7 @@ impl Inspector<TraceContext> for CallWatcher {
     }
 
     fn create_end(&mut self, _: &mut TraceContext, _: &CreateInputs, outcome: &mut CreateOutcome) {
-        self.leave(outcome.result.result);
+        self.leave(outcome.result.result.is_ok());
     }
 
     fn log(&mut self, _: &mut TraceContext, log: Log) {
