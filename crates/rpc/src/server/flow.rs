@@ -3,6 +3,7 @@
 //! A WebSocket client may send requests without waiting for answers. Three bounds hold it back instead of refusing: while too many of its requests run, its socket is
 //! not read; while too many bytes of answers are unsent, its next request does not start; and a socket that takes or brings nothing for too long is closed.
 
+use super::methods::Calls;
 use jsonrpsee::{
     core::{
         middleware::{Batch, Notification, RpcServiceT},
@@ -308,14 +309,7 @@ async fn run(
 
 impl<S> RpcServiceT for FlowService<S>
 where
-    S: RpcServiceT<
-            MethodResponse = MethodResponse,
-            NotificationResponse = MethodResponse,
-            BatchResponse = MethodResponse,
-        > + Send
-        + Sync
-        + Clone
-        + 'static,
+    S: Calls,
 {
     type MethodResponse = MethodResponse;
     type NotificationResponse = MethodResponse;

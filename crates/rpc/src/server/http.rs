@@ -1,9 +1,10 @@
 //! Calls over HTTP, answered by one service that is made once. (jsonrpsee's own server makes one for each request.)
 
-use http::Request;
+use super::methods::Calls;
+use ::http::Request;
 use hyper::body::Incoming;
 use jsonrpsee::{
-    core::{BoxError, middleware::RpcServiceT, server::MethodResponse},
+    core::BoxError,
     server::{BatchRequestConfig, HttpResponse, http::call_with_service},
 };
 use std::{
@@ -26,14 +27,7 @@ pub(super) struct HttpCalls<S> {
 
 impl<S> Service<Request<Incoming>> for HttpCalls<S>
 where
-    S: RpcServiceT<
-            MethodResponse = MethodResponse,
-            NotificationResponse = MethodResponse,
-            BatchResponse = MethodResponse,
-        > + Clone
-        + Send
-        + Sync
-        + 'static,
+    S: Calls,
 {
     type Response = HttpResponse;
     type Error = BoxError;

@@ -11,6 +11,31 @@ use jsonrpsee::{
 };
 use serde_json::value::RawValue;
 
+/// A service that answers calls, notifications and batches: [`MethodsService`], jsonrpsee's own, and every layer around them.
+pub(super) trait Calls:
+    RpcServiceT<
+        MethodResponse = MethodResponse,
+        NotificationResponse = MethodResponse,
+        BatchResponse = MethodResponse,
+    > + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<S> Calls for S where
+    S: RpcServiceT<
+            MethodResponse = MethodResponse,
+            NotificationResponse = MethodResponse,
+            BatchResponse = MethodResponse,
+        > + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
+
 /// Calls the methods; the innermost service of a connection. (That of jsonrpsee's own server can't be made outside of it.)
 #[derive(Debug, Clone)]
 pub(super) struct MethodsService {

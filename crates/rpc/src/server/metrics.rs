@@ -1,3 +1,4 @@
+use super::methods::Calls;
 use jsonrpsee::{
     core::{
         middleware::{Batch, BatchEntry, Notification, RpcServiceT},
@@ -80,14 +81,7 @@ pub struct RpcMetricsService<S> {
 
 impl<S> RpcServiceT for RpcMetricsService<S>
 where
-    S: RpcServiceT<
-            MethodResponse = MethodResponse,
-            NotificationResponse = MethodResponse,
-            BatchResponse = MethodResponse,
-        > + Send
-        + Sync
-        + Clone
-        + 'static,
+    S: Calls,
 {
     type MethodResponse = MethodResponse;
     type NotificationResponse = MethodResponse;

@@ -1,5 +1,6 @@
 //! Which namespaces each transport serves.
 
+use super::methods::Calls;
 use super::modules::namespace;
 use http::Extensions;
 use jsonrpsee::{
@@ -86,14 +87,7 @@ pub(super) struct TransportService<S> {
 
 impl<S> RpcServiceT for TransportService<S>
 where
-    S: RpcServiceT<
-            MethodResponse = MethodResponse,
-            NotificationResponse = MethodResponse,
-            BatchResponse = MethodResponse,
-        > + Send
-        + Sync
-        + Clone
-        + 'static,
+    S: Calls,
 {
     type MethodResponse = MethodResponse;
     type NotificationResponse = MethodResponse;

@@ -1,7 +1,8 @@
+use crate::server::methods::Calls;
 use jsonrpsee::{
     Extensions,
     core::{
-        middleware::{Batch, BatchEntry, BatchEntryErr, Notification, RpcServiceT},
+        middleware::{Batch, BatchEntry, BatchEntryErr, Notification},
         server::{MethodResponse, helpers::prepare_error},
     },
     types::{ErrorCode, ErrorObjectOwned, Id, Request, error::reject_too_big_batch_request},
@@ -16,12 +17,7 @@ pub(super) async fn answer<S>(
     extensions: &Extensions,
 ) -> MethodResponse
 where
-    S: RpcServiceT<
-            MethodResponse = MethodResponse,
-            NotificationResponse = MethodResponse,
-            BatchResponse = MethodResponse,
-        > + Send
-        + Sync,
+    S: Calls,
 {
     if text.first() != Some(&b'[') {
         return match entry(text, extensions) {

@@ -6,12 +6,12 @@ use super::{
 use crate::server::{
     MAX_SUBSCRIPTIONS_PER_CONNECTION, MESSAGE_BUFFER_CAPACITY,
     flow::{Flow, FlowIo},
-    methods::{MethodsService, Subscriptions},
+    methods::{Calls, MethodsService, Subscriptions},
     transport::Transport,
 };
 use jsonrpsee::{
     BoundedSubscriptions, ConnectionId, Extensions, MethodSink,
-    core::{middleware::RpcServiceT, server::MethodResponse},
+    core::server::MethodResponse,
     server::StopHandle,
     types::{ErrorCode, ErrorObject, Id, error::reject_too_big_request},
 };
@@ -76,14 +76,7 @@ impl IpcConnection {
         service: S,
     ) -> Result<(), FrameError>
     where
-        S: RpcServiceT<
-                MethodResponse = MethodResponse,
-                NotificationResponse = MethodResponse,
-                BatchResponse = MethodResponse,
-            > + Clone
-            + Send
-            + Sync
-            + 'static,
+        S: Calls,
     {
         let Self { max_request, max_batch, max_running, flow, sink, messages, stop } = self;
         let (reader, writer) = tokio::io::split(FlowIo::new(socket, flow.clone()));

@@ -5,16 +5,14 @@ mod answer;
 mod connection;
 mod frames;
 
-use super::{RpcServerError, connection::Place, flow::FlowLimits, methods::MethodsService};
-use connection::IpcConnection;
-use jsonrpsee::{
-    Methods,
-    core::{
-        middleware::{RpcServiceBuilder, RpcServiceT},
-        server::MethodResponse,
-    },
-    server::StopHandle,
+use super::{
+    RpcServerError,
+    connection::Place,
+    flow::FlowLimits,
+    methods::{Calls, MethodsService},
 };
+use connection::IpcConnection;
+use jsonrpsee::{Methods, core::middleware::RpcServiceBuilder, server::StopHandle};
 use metrics::gauge;
 use std::{
     fs::{self, Permissions},
@@ -109,14 +107,7 @@ pub(super) async fn accept<L>(
     stop: StopHandle,
 ) where
     L: Layer<MethodsService> + Clone,
-    L::Service: RpcServiceT<
-            MethodResponse = MethodResponse,
-            NotificationResponse = MethodResponse,
-            BatchResponse = MethodResponse,
-        > + Clone
-        + Send
-        + Sync
-        + 'static,
+    L::Service: Calls,
 {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let open = gauge!("rpc_ipc_connections");
