@@ -2,6 +2,7 @@
 
 use super::{
     flow::{Flow, FlowIo, FlowLimits},
+    threads::{ConnectionThreads, Seat},
     transport::Transport,
 };
 use futures::future::Either;
@@ -13,10 +14,10 @@ use hyper_util::{
 };
 use jsonrpsee::{
     core::BoxError,
-    server::{HttpBody, StopHandle, ws::is_upgrade_request},
+    server::{HttpBody, StopHandle, stop_channel, ws::is_upgrade_request},
 };
 use metrics::{Gauge, gauge};
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -69,21 +70,39 @@ impl<S> HttpService for S where
 {
 }
 
-/// Accepts connections until the server is stopped. `calls` answers calls, `upgrade` makes what turns a connection into a WebSocket.
+/// Accepts connections until the server is stopped, and hands them to `threads`; ends when the last of them has. `calls` answers calls, `upgrade` makes what turns a
+/// connection into a WebSocket.
 pub(super) async fn accept<C: HttpService, U: HttpService>(
     listener: TcpListener,
+    threads: ConnectionThreads,
     max_connections: u32,
     limits: FlowLimits,
     stop: StopHandle,
     calls: C,
-    upgrade: impl Fn() -> U,
+    upgrade: impl Fn(StopHandle) -> U,
 ) {
+    let (connection_stop, connections) = stop_channel();
+    // They outlive what runs on them.
+    let threads = &threads;
+    let spawn = move |socket: TcpStream, place| {
+        let seat =
+            threads.seat().ok_or_else(|| io::Error::other("no thread serves connections"))?;
+        let stop = connection_stop.clone();
+        let upgrade = Arc::new(upgrade(stop.clone()));
+        let service = ConnectionService { calls: calls.clone(), upgrade, flow: Flow::new(limits) };
+        // The selector of this runtime would wake the wrong threads.
+        let socket = socket.into_std()?;
+        let runtime = seat.runtime.clone();
+        // Ends with the connection, which ends after the server was stopped: the stop handle tells when.
+        runtime.spawn(serve(socket, stop, service, (place, seat)));
+        Ok::<_, io::Error>(())
+    };
     let places = Arc::new(Semaphore::new(max_connections as usize));
     let open = gauge!("rpc_connections");
     let mut stopped = std::pin::pin!(stop.clone().shutdown());
     loop {
         let accepted = tokio::select! {
-            () = &mut stopped => return,
+            () = &mut stopped => break,
             accepted = listener.accept() => accepted,
         };
         let socket = match accepted {
@@ -96,15 +115,17 @@ pub(super) async fn accept<C: HttpService, U: HttpService>(
         };
         match places.clone().try_acquire_owned() {
             Ok(permit) => {
-                let place = Place::new(permit, open.clone());
-                // Ends with the connection, which ends after the server was stopped: the stop handle tells when.
-                let (calls, upgrade) = (calls.clone(), Arc::new(upgrade()));
-                let service = ConnectionService { calls, upgrade, flow: Flow::new(limits) };
-                tokio::spawn(serve(socket, stop.clone(), service, place));
+                if let Err(error) = spawn(socket, Place::new(permit, open.clone())) {
+                    warn!(target: "rpc", %error, "can't serve a connection");
+                }
             }
             Err(_) => refuse(&socket).await,
         }
     }
+    drop(spawn);
+    // An error says that there is none.
+    let _ = connections.stop();
+    connections.stopped().await;
 }
 
 /// Says that there is no place. A new socket's buffer takes these few bytes, or the client has gone away.
@@ -115,15 +136,22 @@ async fn refuse(socket: &TcpStream) {
 }
 
 async fn serve<C: HttpService, U: HttpService>(
-    socket: TcpStream,
+    socket: std::net::TcpStream,
     stop: StopHandle,
     service: ConnectionService<C, U>,
-    _place: Place,
+    place: (Place, Seat),
 ) {
+    let socket = match TcpStream::from_std(socket) {
+        Ok(socket) => socket,
+        Err(error) => {
+            warn!(target: "rpc", %error, "can't serve a connection");
+            return;
+        }
+    };
     if let Err(error) = socket.set_nodelay(true) {
         debug!(target: "rpc", %error, "can't set nodelay");
     }
-    let io = TokioIo::new(FlowIo::new(socket, service.flow.clone()));
+    let io = TokioIo::new(FlowIo::new(socket, service.flow.clone(), place));
     let mut builder = auto::Builder::new(TokioExecutor::new());
     // A client that has said everything may close its half and still gets its answer.
     builder.http1().half_close(true);

@@ -143,11 +143,12 @@ impl Drop for InFlight {
     }
 }
 
-/// A socket under flow control.
+/// A socket under flow control, and what its connection holds as long as it is open, whatever it speaks.
 #[derive(Debug)]
-pub(super) struct FlowIo<S> {
+pub(super) struct FlowIo<S, P> {
     socket: S,
     flow: Arc<Flow>,
+    _place: P,
     idle: Option<Idle>,
     stall: Option<Pin<Box<Sleep>>>,
 }
@@ -178,10 +179,10 @@ impl Idle {
     }
 }
 
-impl<S> FlowIo<S> {
-    /// Puts a socket under the control of `flow`.
-    pub(super) const fn new(socket: S, flow: Arc<Flow>) -> Self {
-        Self { socket, flow, idle: None, stall: None }
+impl<S, P> FlowIo<S, P> {
+    /// Puts a socket under the control of `flow`. `place` is dropped with it.
+    pub(super) const fn new(socket: S, flow: Arc<Flow>, place: P) -> Self {
+        Self { socket, flow, _place: place, idle: None, stall: None }
     }
 
     /// Ends the wait for a socket that does nothing for too long.
@@ -205,7 +206,7 @@ impl<S> FlowIo<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for FlowIo<S> {
+impl<S: AsyncRead + Unpin, P: Unpin> AsyncRead for FlowIo<S, P> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -235,7 +236,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for FlowIo<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for FlowIo<S> {
+impl<S: AsyncWrite + Unpin, P: Unpin> AsyncWrite for FlowIo<S, P> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -359,7 +360,7 @@ mod tests {
     async fn a_full_connection_is_not_read() {
         let flow = Flow::new(limits());
         let (mut client, server) = tokio::io::duplex(64);
-        let mut server = FlowIo::new(server, flow.clone());
+        let mut server = FlowIo::new(server, flow.clone(), ());
         client.write_all(b"ab").await.unwrap();
         let first = flow.enter();
         assert_eq!(server.read_u8().await.unwrap(), b'a');
@@ -379,7 +380,7 @@ mod tests {
     async fn unsent_answers_hold_back_requests() {
         let flow = Flow::new(limits());
         let (mut client, server) = tokio::io::duplex(64);
-        let mut server = FlowIo::new(server, flow.clone());
+        let mut server = FlowIo::new(server, flow.clone(), ());
         flow.wait_for_room().await;
         flow.produce(12);
         let mut room = std::pin::pin!(flow.wait_for_room());
@@ -397,7 +398,7 @@ mod tests {
     async fn dead_sockets_are_given_up() {
         let flow = Flow::new(limits());
         let (_client, server) = tokio::io::duplex(4);
-        let mut server = FlowIo::new(server, flow.clone());
+        let mut server = FlowIo::new(server, flow.clone(), ());
         let error = tokio::time::timeout(TIMEOUT, server.write_all(&[0; 64])).await.unwrap();
         assert_eq!(error.unwrap_err().kind(), io::ErrorKind::TimedOut);
         let error = tokio::time::timeout(TIMEOUT, server.read_u8()).await.unwrap();

@@ -21,12 +21,12 @@ pub struct RpcMetricsLayer {
 
 #[derive(Debug)]
 struct MetricsInner {
-    methods: HashMap<&'static str, MethodMetrics>,
-    unknown: MethodMetrics,
+    methods: HashMap<&'static str, Arc<MethodMetrics>>,
+    unknown: Arc<MethodMetrics>,
     max_response: usize,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct MethodMetrics {
     name: &'static str,
     duration: Histogram,
@@ -56,8 +56,8 @@ impl RpcMetricsLayer {
     /// A layer for these methods. `max_response` bounds the answer to a batch, bytes.
     pub fn new(names: impl Iterator<Item = &'static str>, max_response: usize) -> Self {
         let inner = MetricsInner {
-            methods: names.map(|name| (name, MethodMetrics::new(name))).collect(),
-            unknown: MethodMetrics::new(UNKNOWN),
+            methods: names.map(|name| (name, MethodMetrics::new(name).into())).collect(),
+            unknown: MethodMetrics::new(UNKNOWN).into(),
             max_response,
         };
         Self { inner: Arc::new(inner) }

@@ -8,6 +8,8 @@ mod ipc;
 mod methods;
 mod metrics;
 mod modules;
+mod short;
+mod threads;
 mod transport;
 
 pub use metrics::{RpcMetricsLayer, RpcMetricsService};
@@ -28,8 +30,12 @@ use jsonrpsee::{
     },
 };
 use methods::MethodsService;
-use std::{net::SocketAddr, path::PathBuf};
-use tokio::net::TcpListener;
+#[cfg(test)]
+pub(crate) use short::SHORT;
+use short::keep_threads_free;
+use std::{net::SocketAddr, num::NonZero, path::PathBuf};
+use threads::ConnectionThreads;
+use tokio::{net::TcpListener, runtime::Handle};
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 use tracing::info;
 use transport::TransportLayer;
@@ -66,6 +72,9 @@ pub enum RpcServerError {
     /// There is something else where the Unix socket should be.
     #[error("can't listen for rpc on the unix socket {0}: what is there is no socket, remove it")]
     IpcNoSocket(PathBuf),
+    /// The system gives no threads.
+    #[error("can't start a thread for rpc: {0}")]
+    Threads(#[source] std::io::Error),
     /// Two modules register the same method.
     #[error(transparent)]
     Method(#[from] RegisterMethodError),
@@ -100,7 +109,7 @@ impl RpcServer {
         limits: FlowLimits,
     ) -> Result<RpcServerHandle, RpcServerError> {
         let selection = modules.transports().clone();
-        let methods = modules.into_methods()?;
+        let methods = keep_threads_free(&modules.into_methods()?, &Handle::current())?;
         let max_request = args.max_request_size.saturating_mul(MEGABYTE);
         let max_response = args.max_response_size.saturating_mul(MEGABYTE);
         let batch = BatchRequestConfig::Limit(args.max_batch_entries);
@@ -120,6 +129,8 @@ impl RpcServer {
         let bind = |source| RpcServerError::Bind { address, source };
         let listener = TcpListener::bind(address).await.map_err(bind)?;
         let local_addr = listener.local_addr().map_err(bind)?;
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let threads = ConnectionThreads::start(cores).map_err(RpcServerError::Threads)?;
         let socket = match &args.ipc_path {
             Some(path) => Some(IpcSocket::bind(path).await?),
             None => None,
@@ -153,12 +164,11 @@ impl RpcServer {
             tokio::spawn(ipc::accept(socket, config, middleware, stop.clone()));
         }
         let max_connections = args.max_connections;
-        let upgrade = {
-            let stop = stop.clone();
-            move || upgrades.clone().build(methods.clone(), stop.clone())
-        };
+        let upgrade = move |stop| upgrades.clone().build(methods.clone(), stop);
+        let accept =
+            connection::accept(listener, threads, max_connections, limits, stop, calls, upgrade);
         // Ends when the server is stopped, for which the handle waits.
-        tokio::spawn(connection::accept(listener, max_connections, limits, stop, calls, upgrade));
+        tokio::spawn(accept);
         let ws_api = args.ws_api.as_ref().unwrap_or(&args.http_api);
         let ipc = args.ipc_path.as_ref().map(|path| path.display());
         info!(target: "rpc", address = %local_addr, api = %args.http_api, %ws_api, ipc = ipc.map(tracing::field::display), "rpc server started");

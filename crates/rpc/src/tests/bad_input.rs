@@ -1,7 +1,7 @@
 //! What clients get wrong, over sockets: right codes, and a connection that stays usable where the protocol allows.
 
 use super::{
-    http::{open_websocket, post, read_frame, send_frame, send_raw_frame},
+    http::{open_websocket, post, read_frame, send_frame, send_raw_frame, try_open_websocket},
     *,
 };
 use crate::{
@@ -335,31 +335,18 @@ async fn slow_readers_cost_little() {
     handle.stopped().await;
 }
 
-#[tokio::test]
-async fn connections_are_limited() {
-    let (node, _tasks) = test_node();
-    let handle =
-        build(&node, RpcServerArgs { max_connections: 1, ..args() }).start().await.unwrap();
-    let mut first = Kept::open(handle.local_addr()).await;
-    assert_eq!(first.ask(GOOD).await["result"], "270");
-    let mut second = Kept::open(handle.local_addr()).await;
-    assert_eq!(second.receive().await.0, 429);
-    assert_eq!(first.ask(GOOD).await["result"], "270");
-    // The place is free once the first is gone.
-    drop(first);
+/// Comes again and again until there is a place.
+async fn until_there_is_a_place(address: SocketAddr) {
+    let head = GOOD.len();
+    let head = format!(
+        "POST / HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: {head}\r\n\r\n"
+    );
+    let request = [head.as_bytes(), GOOD].concat();
     within(async {
         loop {
-            let mut next = Kept::open(handle.local_addr()).await;
+            let mut next = Kept::open(address).await;
             // May find itself refused while the server has not seen the other end.
-            let head = GOOD.len();
-            let _ = next
-                .stream
-                .write_all(
-                    format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: {head}\r\n\r\n")
-                        .as_bytes(),
-                )
-                .await;
-            let _ = next.stream.write_all(GOOD).await;
+            let _ = next.stream.write_all(&request).await;
             let mut start = [0; 12];
             if next.stream.read_exact(&mut start).await.is_ok() && start.ends_with(b"200") {
                 return;
@@ -368,6 +355,37 @@ async fn connections_are_limited() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn connections_are_limited() {
+    let (node, _tasks) = test_node();
+    let handle =
+        build(&node, RpcServerArgs { max_connections: 1, ..args() }).start().await.unwrap();
+    let address = handle.local_addr();
+    let mut first = Kept::open(address).await;
+    assert_eq!(first.ask(GOOD).await["result"], "270");
+    assert_eq!(Kept::open(address).await.receive().await.0, 429);
+    assert_eq!(first.ask(GOOD).await["result"], "270");
+    drop(first);
+    until_there_is_a_place(address).await;
+    // A WebSocket has a place as long as it is open, too.
+    let mut socket = within(async {
+        loop {
+            if let Ok(socket) = try_open_websocket(address).await {
+                return socket;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    for _ in 0..3 {
+        send_frame(&mut socket, std::str::from_utf8(GOOD).unwrap()).await;
+        assert_eq!(within(read_frame(&mut socket)).await["result"], "270");
+        assert_eq!(Kept::open(address).await.receive().await.0, 429);
+    }
+    drop(socket);
+    until_there_is_a_place(address).await;
     handle.stop();
     handle.stopped().await;
 }

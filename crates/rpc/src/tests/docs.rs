@@ -1,6 +1,7 @@
 //! `docs/rpc.md` against the methods that are registered.
 
 use super::*;
+use crate::server::SHORT;
 use std::collections::BTreeSet;
 
 const DOCS: &str = include_str!("../../../../docs/rpc.md");
@@ -44,6 +45,8 @@ async fn the_list_of_methods_is_that_of_the_node() {
     };
     let gone: Vec<_> = names.difference(&served).filter(own).collect();
     assert!(gone.is_empty(), "in docs/rpc.md, but not served: {gone:?}");
+    let unknown: Vec<_> = SHORT.iter().filter(|name| !served.contains(*name)).collect();
+    assert!(unknown.is_empty(), "taken for short, but not served: {unknown:?}");
     // The status of those that are refused, whatever their parameters are.
     for (name, status) in &documented {
         if *status != "refused" {

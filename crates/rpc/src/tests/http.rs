@@ -103,17 +103,24 @@ pub(super) async fn send_frame(stream: &mut TcpStream, text: &str) {
     send_raw_frame(stream, 1, text.as_bytes()).await;
 }
 
-/// Opens a WebSocket.
-pub(super) async fn open_websocket(address: SocketAddr) -> TcpStream {
-    let mut stream = TcpStream::connect(address).await.unwrap();
+/// Opens a WebSocket; an error when the server has no place for it.
+pub(super) async fn try_open_websocket(address: SocketAddr) -> std::io::Result<TcpStream> {
+    let mut stream = TcpStream::connect(address).await?;
     let upgrade = "GET / HTTP/1.1\r\nhost: localhost\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n\r\n";
-    stream.write_all(upgrade.as_bytes()).await.unwrap();
+    stream.write_all(upgrade.as_bytes()).await?;
     let mut response = Vec::new();
     while !response.ends_with(b"\r\n\r\n") {
-        response.push(stream.read_u8().await.unwrap());
+        response.push(stream.read_u8().await?);
     }
-    assert!(response.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&response));
-    stream
+    match response.starts_with(b"HTTP/1.1 101") {
+        true => Ok(stream),
+        false => Err(std::io::Error::other(String::from_utf8_lossy(&response).into_owned())),
+    }
+}
+
+/// Opens a WebSocket.
+pub(super) async fn open_websocket(address: SocketAddr) -> TcpStream {
+    try_open_websocket(address).await.unwrap()
 }
 
 /// Reads the next text frame; pings before it are left unanswered.

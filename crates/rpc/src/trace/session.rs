@@ -114,7 +114,7 @@ impl<'a> Session<'a> {
     ) -> EthResult<Result<Simulated, InvalidTransaction>> {
         let output = match self.executor.execute_transaction(tx.inner(), tx.signer())? {
             Ok(output) => output.clone(),
-            Err(error) => return Ok(Err(error.clone())),
+            Err(error) => return Ok(Err(error)),
         };
         self.overlay.borrow_mut().extend(&self.executor.last_tx_changes());
         Ok(Ok(Simulated { output, end: self.last_end() }))

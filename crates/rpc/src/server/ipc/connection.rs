@@ -79,7 +79,7 @@ impl IpcConnection {
         S: Calls,
     {
         let Self { max_request, max_batch, max_running, flow, sink, messages, stop } = self;
-        let (reader, writer) = tokio::io::split(FlowIo::new(socket, flow.clone()));
+        let (reader, writer) = tokio::io::split(FlowIo::new(socket, flow.clone(), ()));
         let mut extensions = Extensions::new();
         extensions.insert(Transport::Ipc);
         extensions.insert(flow);
