@@ -41,7 +41,7 @@ until (($(number finalized) >= head)); do
 done
 echo "finalized block $(($(number finalized))) of $((head)), $((SECONDS - started)) s after the last inclusion"
 echo "memory: $(memory "$zkos_pid")"
-echo "disk: $(du -sh "$work/db" | cut -f1) in $(du -s --apparent-size -B1 "$work"/db/* | awk '{ printf "%s %.1f MB  ", gensub(/.*\//, "", "g", $2), $1 / 1e6 }' 2>/dev/null || true)"
+echo "disk: $(du -sh "$work/db" | cut -f1) in $(du -s --apparent-size -B1 "$work"/db/* | awk '{ printf "%s %.1f MB  ", substr($2, match($2, /[^/]*$/)), $1 / 1e6 }')"
 
 node -e '
 const [a, z] = process.argv.slice(1).map((text) => JSON.parse(text).tx_per_s);

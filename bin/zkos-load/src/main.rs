@@ -29,7 +29,7 @@ use std::{
     process::ExitCode,
     time::{Duration, Instant},
 };
-use tokio::sync::watch;
+use tokio::{runtime::Builder, sync::watch};
 
 /// How often inclusion is asked for.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
@@ -84,12 +84,14 @@ struct Args {
     json: bool,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let Cli { command, transfers } = Cli::parse();
     let done = match (command, transfers) {
-        (Some(Command::Reads(reads)), _) => reads.execute().await,
-        (None, Some(transfers)) => print_report(&transfers).await,
+        // One thread, that what is measured has the other cores.
+        (Some(Command::Reads(reads)), _) => {
+            block_on(Builder::new_current_thread(), reads.execute())
+        }
+        (None, Some(transfers)) => block_on(Builder::new_multi_thread(), print_report(&transfers)),
         (None, None) => Err(eyre::eyre!("nothing to do, see --help")),
     };
     match done {
@@ -99,6 +101,10 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn block_on(mut runtime: Builder, command: impl Future<Output = Result<()>>) -> Result<()> {
+    runtime.enable_all().build()?.block_on(command)
 }
 
 async fn print_report(args: &Args) -> Result<()> {

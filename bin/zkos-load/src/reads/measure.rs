@@ -1,7 +1,9 @@
 //! Asks, and measures.
 
 use super::{
-    Manifest, RunArgs, holder,
+    Manifest, RunArgs,
+    cpu::cpu_time,
+    holder,
     prepare::{Sender, balance_of, body},
 };
 use crate::{http::Target, report::Latencies, rpc::Rpc};
@@ -28,6 +30,8 @@ struct Row {
     requests_per_s: f64,
     p50_ms: f64,
     p99_ms: f64,
+    /// CPU time of the node per request, microseconds, if its process is known.
+    node_cpu_us: Option<f64>,
     /// Bytes of the first answer.
     answer_bytes: usize,
     /// Entries of the first answer, if it is a list.
@@ -96,7 +100,7 @@ pub(super) async fn run(args: &RunArgs) -> Result<()> {
     for question in questions(&manifest)? {
         let question = Arc::new(question);
         for &connections in &args.connections {
-            let row = measure(&target, &question, connections, duration).await;
+            let row = measure(&target, &question, connections, duration, args.node_pid).await;
             rows.push(row.wrap_err(question.method)?);
         }
     }
@@ -110,6 +114,7 @@ async fn measure(
     question: &Arc<Question>,
     connections: usize,
     duration: Duration,
+    node_pid: Option<u32>,
 ) -> Result<Row> {
     ensure!(connections > 0, "no connections");
     // Parsed once; the answers that are counted are only looked at.
@@ -119,6 +124,8 @@ async fn measure(
     let answer_bytes = first.to_string().len();
     let answer_entries = first["result"].as_array().map(Vec::len);
 
+    let node_cpu = || node_pid.map(cpu_time).transpose();
+    let cpu_before = node_cpu()?;
     let started = Instant::now() + duration.mul_f64(WARM_UP);
     let deadline = started + duration;
     let mut tasks = Vec::new();
@@ -126,29 +133,35 @@ async fn measure(
         let (target, question) = (target.clone(), question.clone());
         tasks.push(tokio::spawn(async move {
             let mut connection = target.connect().await?;
-            let mut latencies = Latencies::default();
+            let (mut latencies, mut asked) = (Latencies::default(), 0u64);
             // Each connection begins at another place.
             let mut next = index * question.bodies.len() / connections;
             loop {
                 let sent = Instant::now();
                 if sent >= deadline {
-                    return Ok::<_, eyre::Report>(latencies);
+                    return Ok::<_, eyre::Report>((latencies, asked));
                 }
                 let answer = connection.post(&question.bodies[next]).await?;
                 let head = &answer[..answer.len().min(HEAD)];
                 let good = head.windows(8).any(|part| part == b"\"result\"");
                 ensure!(good, "refused: {}", String::from_utf8_lossy(answer));
                 next = (next + 1) % question.bodies.len();
+                asked += 1;
                 if sent >= started {
                     latencies.record(sent.elapsed());
                 }
             }
         }));
     }
-    let mut latencies = Latencies::default();
+    let (mut latencies, mut asked) = (Latencies::default(), 0);
     for task in tasks {
-        latencies.merge(task.await??);
+        let (of_task, asked_by_task) = task.await??;
+        latencies.merge(of_task);
+        asked += asked_by_task;
     }
+    let node_cpu_us = cpu_before
+        .zip(node_cpu()?)
+        .map(|(before, after)| after.saturating_sub(before).as_secs_f64() * 1e6 / asked as f64);
     let count = latencies.len();
     ensure!(count > 0, "nothing was answered in time");
     let [p50_ms, p99_ms] = latencies.percentiles([50, 99]);
@@ -158,6 +171,7 @@ async fn measure(
         requests_per_s: count as f64 / duration.as_secs_f64(),
         p50_ms,
         p99_ms,
+        node_cpu_us,
         answer_bytes,
         answer_entries,
     })
@@ -189,6 +203,7 @@ async fn send_to_receipt(target: &Target, args: &RunArgs) -> Result<Row> {
         requests_per_s,
         p50_ms,
         p99_ms,
+        node_cpu_us: None,
         answer_bytes,
         answer_entries: None,
     })

@@ -3,6 +3,7 @@
 //! `prepare` makes a history to ask about (a token, a block of many transactions, blocks with logs) and writes down what there is; `run` asks. The two may meet different
 //! runs of a node, so that the history can be made quickly and the answers be given by a node as it is usually configured.
 
+mod cpu;
 mod measure;
 mod prepare;
 
@@ -63,6 +64,9 @@ pub(crate) struct RunArgs {
     /// How long each method is asked, milliseconds
     #[arg(long, value_name = "MS", default_value_t = 3000)]
     duration: u64,
+    /// Process of the node; its CPU time per request is measured, too
+    #[arg(long, value_name = "PID")]
+    node_pid: Option<u32>,
     /// Transactions that are sent one after the other
     #[arg(long, value_name = "N", default_value_t = 100)]
     sends: u64,
