@@ -5,16 +5,12 @@ use crate::{
     ExExNotification, FinishedExExHeight,
     test_utils::{PollOnce, TestNode, test_exex_context},
 };
-use alloy_eips::{BlockId, BlockNumHash};
+use alloy_eips::BlockNumHash;
 use alloy_primitives::B256;
 use futures::FutureExt;
 use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 use zkos_node_core::{FullNodeComponents, StageRegistry, StageState};
-use zkos_primitives::ReplayRecord;
-use zkos_storage_api::{
-    CanonStateNotification, Chain, ProviderError, ProviderResult, ReplayRecordReader,
-    StateProviderBox, StateProviderFactory, test_utils::MemoryProvider,
-};
+use zkos_storage_api::{CanonStateNotification, Chain};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -96,43 +92,12 @@ async fn more_live_blocks_than_are_kept_arrive_in_order() {
     tokio::join!(feed, follow(&mut ctx, 1, 120));
 }
 
-/// Keeps the state from block 5 on.
-#[derive(Clone)]
-struct Pruned(MemoryProvider);
-
-impl ReplayRecordReader for Pruned {
-    fn replay_record(&self, number: u64) -> ProviderResult<Option<Arc<ReplayRecord>>> {
-        self.0.replay_record(number)
-    }
-    fn durable_block_number(&self) -> u64 {
-        self.0.durable_block_number()
-    }
-}
-
-impl StateProviderFactory for Pruned {
-    fn latest(&self) -> ProviderResult<StateProviderBox> {
-        self.0.latest()
-    }
-    fn pending(&self) -> ProviderResult<StateProviderBox> {
-        self.0.pending()
-    }
-    fn history_by_block_number(&self, number: u64) -> ProviderResult<StateProviderBox> {
-        match number {
-            0..5 => Err(ProviderError::StateNotAvailable { number, first: 5, last: 9 }),
-            _ => self.0.history_by_block_number(number),
-        }
-    }
-    fn state_by_block_id(&self, id: BlockId) -> ProviderResult<StateProviderBox> {
-        self.0.state_by_block_id(id)
-    }
-}
-
 #[tokio::test]
 async fn blocks_whose_state_is_pruned_are_told_with_what_to_do() {
     let (ctx, node) = test_exex_context();
     (0..9).for_each(|_| drop(node.next_l1_block().unwrap()));
-    let provider = Pruned(node.provider);
-    let factory = BackfillJobFactory::new(ctx.evm_config().clone(), provider);
+    node.provider.prune_state(5);
+    let factory = BackfillJobFactory::new(ctx.evm_config().clone(), node.provider);
     let mut kept = factory.backfill(6..=9);
     assert_eq!(kept.next().unwrap().unwrap().range(), 6..=9);
     let mut lost = factory.backfill(5..=9);

@@ -2,15 +2,12 @@
 
 use super::*;
 use crate::{IndexError, Indexer};
-use alloy_eips::{BlockId, BlockNumHash};
+use alloy_eips::BlockNumHash;
 use std::sync::{Arc, atomic::AtomicBool};
 use zkos_exex::ExExNotification;
-use zkos_primitives::{ReplayRecord, TxL1Priority};
+use zkos_primitives::TxL1Priority;
 use zkos_storage::{OtsIndexBlock, TxPlace};
-use zkos_storage_api::{
-    Chain, ProviderError, ProviderResult, ReplayRecordReader, StateProviderBox,
-    StateProviderFactory, test_utils::MemoryProvider,
-};
+use zkos_storage_api::Chain;
 
 /// Transactions of an address, oldest first, as (block, index).
 fn history(index: &OtsIndex, address: Address) -> Vec<(u64, u32)> {
@@ -189,42 +186,13 @@ async fn an_index_that_does_not_fit_is_refused_with_the_remedy() {
     assert!(error.contains("zkos db rebuild-index"), "{error}");
 }
 
-/// Keeps the state from block 5 on.
-struct Pruned(MemoryProvider);
-
-impl ReplayRecordReader for Pruned {
-    fn replay_record(&self, number: u64) -> ProviderResult<Option<Arc<ReplayRecord>>> {
-        self.0.replay_record(number)
-    }
-    fn durable_block_number(&self) -> u64 {
-        self.0.durable_block_number()
-    }
-}
-
-impl StateProviderFactory for Pruned {
-    fn latest(&self) -> ProviderResult<StateProviderBox> {
-        self.0.latest()
-    }
-    fn pending(&self) -> ProviderResult<StateProviderBox> {
-        self.0.pending()
-    }
-    fn history_by_block_number(&self, number: u64) -> ProviderResult<StateProviderBox> {
-        match number {
-            0..5 => Err(ProviderError::StateNotAvailable { number, first: 5, last: 9 }),
-            _ => self.0.history_by_block_number(number),
-        }
-    }
-    fn state_by_block_id(&self, id: BlockId) -> ProviderResult<StateProviderBox> {
-        self.0.state_by_block_id(id)
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_state_of_old_blocks_it_says_what_to_do() {
     let bed = Bed::new();
     bed.handle.next_block(vec![pay(0, far(1), 1)]).unwrap();
     let index = Arc::new(bed.open_index());
-    let provider = Pruned(bed.handle.provider.clone());
+    let provider = bed.handle.provider.clone();
+    provider.prune_state(5);
     let indexer = Indexer::new(provider, bed.node.evm_config().clone(), index.clone());
     let error = indexer.extend(1, &AtomicBool::new(false)).unwrap_err();
     assert!(matches!(error, IndexError::StatePruned { number: 1, first: 5 }), "{error}");

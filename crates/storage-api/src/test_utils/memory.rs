@@ -57,6 +57,8 @@ struct Stored {
 struct Data {
     // Index = block number.
     blocks: Vec<Stored>,
+    // First block whose state is served.
+    first_state: BlockNumber,
     // Values per flat key with the block that wrote them, ascending.
     state: HashMap<B256, Vec<(BlockNumber, B256)>>,
     preimages: HashMap<B256, Bytes>,
@@ -102,6 +104,11 @@ impl MemoryProvider {
     /// From now on pretends that everything lies on disk: threads that may not wait for one are refused.
     pub fn put_on_disk(&self) {
         self.inner.on_disk.store(true, Ordering::SeqCst);
+    }
+
+    /// Forgets the state of the blocks before `first`.
+    pub fn prune_state(&self, first: BlockNumber) {
+        self.inner.data.write().first_state = first;
     }
 
     /// The thread that was last given something.
@@ -322,9 +329,12 @@ impl StateProviderFactory for MemoryProvider {
     }
 
     fn history_by_block_number(&self, number: BlockNumber) -> ProviderResult<StateProviderBox> {
-        let last = self.inner.data.read().tip();
-        if number > last {
-            return Err(ProviderError::StateNotAvailable { number, first: 0, last });
+        let (first, last) = {
+            let data = self.inner.data.read();
+            (data.first_state, data.tip())
+        };
+        if !(first..=last).contains(&number) {
+            return Err(ProviderError::StateNotAvailable { number, first, last });
         }
         Ok(self.state_at(number))
     }
