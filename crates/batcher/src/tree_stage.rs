@@ -5,7 +5,7 @@ use alloy_primitives::{B256, BlockNumber};
 use eyre::{WrapErr, eyre};
 use std::{sync::Arc, time::Instant};
 use tokio::sync::{mpsc, watch};
-use tracing::{debug, error, warn};
+use tracing::{debug, error, info, warn};
 use zkos_exex::{BackfillProvider, ExExNotification, ExExNotifications};
 use zkos_node_core::{GracefulShutdown, Progress, StageHandle};
 use zkos_storage_api::{Chain, ExecutedBlock};
@@ -41,6 +41,15 @@ pub(crate) fn open_tree(
         // The log lost blocks that were never durable; the tree is only derived from it.
         tree.truncate(head)
             .wrap_err_with(|| format!("can't roll the state tree back to block {head}"))?;
+    }
+    let (leaves, cached) =
+        (tree.latest().map_or(0, |tree| tree.leaf_count), options.cached_leaves());
+    if leaves > cached {
+        info!(
+            target: "batcher",
+            leaves, cached,
+            "the state tree is larger than its cache and slower than it could be; --tree.cache-size makes room, 120 MB for a million leaves"
+        );
     }
     Ok(tree)
 }

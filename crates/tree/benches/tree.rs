@@ -5,7 +5,8 @@
 //! run, checkpoints included: keys per second, processor time per key (what the work costs also on
 //! a busy machine), bytes written, memory. At the second size criterion also measures single
 //! operations. Sizes in millions of leaves come from `ZKOS_TREE_BENCH_MILLIONS` (default `1,4,16`),
-//! the directory from `TMPDIR`.
+//! megabytes of cache from `ZKOS_TREE_BENCH_CACHE` (default: that of the node), the directory from
+//! `TMPDIR`.
 #![allow(missing_docs)]
 
 use alloy_primitives::B256;
@@ -118,7 +119,7 @@ impl Chain {
         let written = Arc::<AtomicU64>::default();
         let inner = FsStore::open(dir.path()).expect("a directory");
         let store = Counting { inner, written: written.clone() };
-        let tree = MerkleTree::open(store).expect("an empty directory opens");
+        let tree = MerkleTree::open_with(store, options()).expect("an empty directory opens");
         Self { tree, keys: 0, values: 1 << 40, written, dir }
     }
 
@@ -232,7 +233,7 @@ impl Chain {
         println!("    {} MB of files", directory_bytes(dir.path()) >> 20);
         let started = Instant::now();
         let store = FsStore::open(dir.path()).expect("a directory");
-        let tree = MerkleTree::open_with(store, TreeOptions::default()).expect("own files");
+        let tree = MerkleTree::open_with(store, options()).expect("own files");
         let opened = started.elapsed();
         assert_eq!(tree.latest(), latest);
         let started = Instant::now();
@@ -263,6 +264,14 @@ fn directory_bytes(dir: &std::path::Path) -> u64 {
 fn resident_bytes() -> u64 {
     let pages = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     pages.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * 4096
+}
+
+fn options() -> TreeOptions {
+    let mut options = TreeOptions::default();
+    if let Ok(megabytes) = std::env::var("ZKOS_TREE_BENCH_CACHE") {
+        options.cache_bytes = megabytes.parse::<usize>().expect("a number") << 20;
+    }
+    options
 }
 
 fn sizes() -> Vec<u64> {

@@ -21,7 +21,16 @@ pub struct TreeOptions {
     pub background_checkpoints: bool,
 }
 
+/// Memory for a cached leaf with its lower nodes; the key index has its own.
+const BYTES_PER_LEAF: usize = 101;
+
 impl TreeOptions {
+    /// Leaves that the memory holds. A tree that is much larger reads a page from the disk for most
+    /// of the keys that are spread over all of it.
+    pub const fn cached_leaves(&self) -> u64 {
+        (self.page_bytes() / BYTES_PER_LEAF) as u64
+    }
+
     /// Memory for the key index, a part of the whole.
     pub(crate) const fn index_bytes(&self) -> usize {
         self.cache_bytes / 8
@@ -77,4 +86,14 @@ pub struct TreeTimes {
     pub wait: Duration,
     /// Number of checkpoints finished.
     pub checkpoints: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_holds_six_million_leaves() {
+        assert!((6_000_000..8_000_000).contains(&TreeOptions::default().cached_leaves()));
+    }
 }
